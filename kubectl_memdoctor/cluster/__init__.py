@@ -1,0 +1,1 @@
+"""Where objects come from: a live cluster (`api`) or a recording (`recording`)."""

@@ -1,0 +1,81 @@
+"""What both a cluster and a recording answer, and the ways in which they can fail to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol
+
+from kubectl_memdoctor.objects import Object, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Object]):
+    """Some items of a list. `remaining` is how many the server says are still to come (None: it does not say)."""
+
+    items: tuple[Object, ...]
+    remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report's objects came from: a cluster (server, version, context) or a recording (its file name)."""
+
+    server: str | None = None
+    version: str | None = None
+    context: str | None = None
+    recording: str | None = None
+
+
+class AccessError(Exception):
+    """Nothing can be looked at; its text is the whole line for stderr (`error: ...`, `Error from server (...): ...`).
+
+    Exit code 2. The text never holds a credential.
+    """
+
+
+class NotFound(AccessError):
+    """An object that was asked for by name does not exist: `Error from server (NotFound): pods "x" not found`."""
+
+
+class Unreadable(AccessError):
+    """One resource cannot be read (403, or 404 for the whole resource), the rest may be.
+
+    Where the resource is optional it becomes a `notChecked` entry with `reason` ("forbidden: ...", "not served: ..."),
+    else its text is printed as any AccessError's.
+    """
+
+    def __init__(self, message: str, *, resource: str, reason: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+        self.reason = reason
+
+
+class Source(Protocol):
+    """A cluster or a recording. Every method may raise AccessError (or its subclasses)."""
+
+    parallel: bool
+    """Whether several calls may (and should) run at once, from several threads."""
+
+    def origin(self) -> Origin:
+        """Where the objects come from; for a cluster this asks for its version."""
+
+    def now(self) -> datetime:
+        """The server's own time (Date header of the newest answer), or the newest time that a recording holds."""
+
+    def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
+        """One object of `resource.type`. Raises NotFound, Unreadable."""
+
+    def list(
+        self,
+        resource: Resource[Object],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Iterator[Page[Object]]:
+        """All objects, a page at a time; namespace None means all namespaces. Each object comes exactly once.
+
+        Raises Unreadable when the list is forbidden or the resource is not served.
+        """

@@ -1,0 +1,207 @@
+"""Findings and the report: what is printed, in the names and order in which it is printed.
+
+The JSON form (`-o json`, `-o yaml`) is this module's structs as they stand: apiVersion memdoctor.dev/v1, camelCase,
+a field that does not apply is absent. docs/report.schema.json describes it. Sizes are bytes, times are RFC 3339.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct, field
+
+API_VERSION = "memdoctor.dev/v1"
+
+
+class Severity(StrEnum):
+    """How bad it is for the user, independent of how sure the program is."""
+
+    CRITICAL = "critical"
+    """Cannot start, or keeps dying now."""
+    WARNING = "warning"
+    """Happened, or will at the next start."""
+    INFO = "info"
+    """Context, or memory ruled out."""
+
+
+SEVERITIES = tuple(Severity)
+"""Worst first."""
+
+
+class Confidence(StrEnum):
+    """How sure the program is of the cause."""
+
+    CONFIRMED = "confirmed"
+    """Words that mean only this, or arithmetic that leaves nothing else."""
+    LIKELY = "likely"
+    """Symptom and limit agree."""
+    POSSIBLE = "possible"
+    """Only the limit speaks, or it lies where runtimes differ."""
+
+
+CONFIDENCES = tuple(Confidence)
+"""Surest first."""
+
+
+class Printed(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Base: camelCase, defaults left out."""
+
+
+class InvolvedObject(Printed, frozen=True, kw_only=True):
+    """What a finding is about; `field_path` as in events: `spec.containers{app}`."""
+
+    kind: str
+    namespace: str | None = None
+    name: str
+    uid: str | None = None
+    field_path: str | None = None
+
+
+class Owner(Printed, frozen=True, kw_only=True):
+    """The object that holds the pod template, as far up as it can be changed: Deployment rather than ReplicaSet."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Memory(Printed, frozen=True, kw_only=True):
+    """The limit in force (bytes, and as written), where it comes from, and the minimum it is held against."""
+
+    limit_bytes: int | None = None
+    limit_quantity: str | None = None
+    limit_source: str | None = None
+    """containers, pod or limitRange."""
+    request_bytes: int | None = None
+    minimum_bytes: int | None = None
+
+
+class Evidence(Printed, frozen=True, kw_only=True):
+    """One thing that was seen. `source`: pod, event, node, lab, limitRange, owner (kernel, kubelet, runtime, cadvisor,
+    metrics where such were read). A repeated event is one entry with its `count` and `first_time`."""
+
+    source: str
+    object: str | None = None
+    field: str | None = None
+    value: str
+    count: int | None = None
+    first_time: datetime | None = None
+    time: datetime | None = None
+
+
+class RuledOut(Printed, frozen=True, kw_only=True):
+    """A cause that the facts exclude."""
+
+    cause: str
+    because: str
+
+
+class MemoryChange(Printed, frozen=True, kw_only=True):
+    """The change that mends: new quantities for one container, or for the pod as a whole (`container` absent)."""
+
+    container: str | None = None
+    limit: str | None = None
+    request: str | None = None
+
+
+class Remedy(Printed, frozen=True, kw_only=True):
+    """What to do. `command` is complete and can be pasted; `patch` is the same change as a JSON merge patch of `owner`;
+    `rollback` is the quick way back to the revision before."""
+
+    text: str
+    command: str | None = None
+    patch: dict[str, Any] | None = None
+    change: MemoryChange | None = None
+    rollback: str | None = None
+
+
+class Finding(Printed, frozen=True, kw_only=True):
+    """One cause on one object. `details` are the sentences under the headline, in reading order."""
+
+    rule: str
+    severity: Severity
+    confidence: Confidence
+    involved_object: InvolvedObject
+    owner: Owner | None = None
+    message: str
+    details: tuple[str, ...] = ()
+    memory: Memory | None = None
+    evidence: tuple[Evidence, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    remedy: Remedy | None = None
+
+
+class NotChecked(Printed, frozen=True, kw_only=True):
+    """What could not be looked at: `rule` is absent when the resource concerns the run as a whole."""
+
+    rule: str | None = None
+    resource: str
+    reason: str
+
+
+class Cluster(Printed, frozen=True, kw_only=True):
+    server: str | None = None
+    version: str | None = None
+    context: str | None = None
+    recording: str | None = None
+
+
+class Summary(Struct, frozen=True, rename="camel"):
+    pods: int
+    nodes: int
+    findings: dict[str, int]
+
+
+class Report(Struct, frozen=True, rename="camel", kw_only=True):
+    """Everything one run found. Findings come worst first, then by namespace and name."""
+
+    api_version: str = API_VERSION
+    kind: str = "Report"
+    cluster: Cluster
+    taken_at: datetime
+    summary: Summary
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[NotChecked, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """One known end of a container. `lasted_seconds` is None when the start is not known."""
+
+    container: str
+    reason: str
+    exit_code: int
+    finished_at: datetime | None
+    lasted_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What the `pod` page says of a pod beside its findings. Not part of the JSON report."""
+
+    namespace: str
+    name: str
+    status: str
+    """kubectl's STATUS column: Running, ContainerCreating, CrashLoopBackOff ..."""
+    ready: str
+    """kubectl's READY column: 1/2."""
+    node: str
+    qos_class: str
+    limit: str
+    """One line: the pod-level limit as written and in bytes and where it comes from, or why there is none."""
+    minimum: str
+    """One line: what a sandbox needs on this node, and how that is known."""
+    terminations: tuple[Termination, ...]
+    warning: Evidence | None
+    """The newest Warning event of the pod, when no finding explains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the commands print: the report, and for `pod` the facts of each pod that was asked for."""
+
+    report: Report
+    pods: tuple[PodFacts, ...] = ()
