@@ -108,13 +108,13 @@ class MemoryChange(Printed, frozen=True, kw_only=True):
 
 
 class Remedy(Printed, frozen=True, kw_only=True):
-    """What to do. `command` is complete and can be pasted; `patch` is the same change as a JSON merge patch of `owner`;
-    `rollback` is the quick way back to the revision before."""
+    """What to do. `command` is complete and can be pasted; `patch` is the same change as a strategic merge patch of the
+    finding's owner; `rollback` is the command that goes back to the revision before."""
 
     text: str
     command: str | None = None
     patch: dict[str, Any] | None = None
-    change: MemoryChange | None = None
+    changes: tuple[MemoryChange, ...] = ()
     rollback: str | None = None
 
 
