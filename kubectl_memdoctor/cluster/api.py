@@ -1,0 +1,268 @@
+"""A live cluster as a Source: pages, retries, deadlines, and what could not be read.
+
+Bodies are decoded straight into the structs of `objects`, never into the official client's model classes, which take
+200 times as long for 10,000 pods.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.source import AccessError, Origin, Page
+from kubectl_memdoctor.cluster.status import failure, foreign, is_expired, one_line, read_status, unauthorized
+from kubectl_memdoctor.cluster.transport import Answer, ConnectionCut, Transport
+from kubectl_memdoctor.objects import ApiObject, ListMeta, Object, ObjectMeta, Resource, decode, decode_list
+
+CHUNK_SIZE = 500
+"""kubectl's own --chunk-size: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"""
+ATTEMPTS = 11
+"""One and ten retries, as maxRetries in https://github.com/kubernetes/client-go/blob/v0.37.0/rest/request.go"""
+UNASKED_ATTEMPTS = 5
+"""Of an answer that does not itself ask for a retry, or of a connection that breaks."""
+RETRY_SECONDS = 60.0
+"""How long one request is tried again when there is no --request-timeout."""
+FIRST_WAIT_SECONDS = 0.2
+RETRIED = frozenset({429, 500, 502, 503, 504})
+RESTARTS = 5
+"""Of one list whose continue token expires again and again."""
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Head(Struct, frozen=True):
+    kind: str = ""
+
+
+class _Version(Struct, frozen=True):
+    git_version: str = msgspec.field(default="", name="gitVersion")
+
+
+class ApiServer:
+    """The Source of a live cluster; safe for several threads."""
+
+    parallel = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        chunk_size: int = CHUNK_SIZE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`chunk_size` is the most objects of one page, 0 for one page of all."""
+        self.connection = connection
+        self._transport = Transport(connection)
+        self._chunk_size = chunk_size
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._now: datetime | None = None
+        self._origin: Origin | None = None
+
+    def origin(self) -> Origin:
+        if self._origin is None:
+            self._origin = Origin(
+                server=self.connection.server, version=self._version(), context=self.connection.context or None
+            )
+        return self._origin
+
+    def now(self) -> datetime:
+        if self._now is None:
+            self.origin()
+        return self._now or datetime.now(UTC)
+
+    def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
+        path = _path(resource, namespace, name)
+        answer = self._ask(path, {})
+        if answer.status != 200:
+            raise self._refusal(answer, resource, name=name)
+        try:
+            if msgspec.json.decode(answer.body, type=_Head).kind != resource.kind:
+                raise foreign(answer, self.connection.server)
+            return decode(answer.body, resource.type)
+        except _UNDECODABLE:
+            raise foreign(answer, self.connection.server) from None
+
+    def list(
+        self,
+        resource: Resource[Object],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Iterator[Page[Object]]:
+        path = _path(resource, namespace, None)
+        query = {"fieldSelector": field_selector, "labelSelector": label_selector}
+        query |= {"limit": str(self._chunk_size)} if self._chunk_size > 0 else {}
+        seen: set[int] = set()
+        token, restarts = "", 0
+        while True:
+            answer = self._ask(path, {**query, "continue": token})
+            if is_expired(answer) and token and restarts < RESTARTS:
+                restarts += 1
+                token = _next_token(answer)
+                continue
+            if answer.status != 200:
+                raise self._refusal(answer, resource, selectors=(label_selector, field_selector))
+            meta, items = self._page(answer, resource)
+            token = meta.continue_
+            if restarts:
+                items = tuple(item for item in items if _identity(item) not in seen)
+            if token:
+                seen.update(map(_identity, items))
+            yield Page(items, meta.remaining_item_count)
+            if not token:
+                return
+
+    def _page(self, answer: Answer, resource: Resource[Object]) -> tuple[ListMeta, tuple[Object, ...]]:
+        try:
+            meta, items = decode_list(answer.body, resource.type)
+            is_list = bool(items or meta.continue_) or msgspec.json.decode(answer.body, type=_Head).kind.endswith(
+                "List"
+            )
+        except _UNDECODABLE:
+            is_list = False
+        if not is_list:
+            raise foreign(answer, self.connection.server)
+        return meta, items
+
+    def _refusal(
+        self,
+        answer: Answer,
+        resource: Resource[Any],
+        *,
+        name: str | None = None,
+        selectors: tuple[str, str] = ("", ""),
+    ) -> AccessError:
+        if answer.status < 400:
+            return foreign(answer, self.connection.server)
+        return failure(answer, resource, name, selectors)
+
+    def _version(self) -> str | None:
+        """The server's gitVersion; None where this user may not ask for it."""
+        answer = self._ask("/version", {})
+        if answer.status == 401:
+            status = read_status(answer)
+            raise AccessError(unauthorized(status.message if status else ""))
+        if answer.status != 200:
+            return None
+        try:
+            return msgspec.json.decode(answer.body, type=_Version).git_version or None
+        except _UNDECODABLE:
+            raise foreign(answer, self.connection.server) from None
+
+    def _ask(self, path: str, query: dict[str, str]) -> Answer:
+        """One GET, tried again while that may help. Raises AccessError when there is no answer at all."""
+        limit = self.connection.request_timeout
+        # The server gives up when the client does: https://github.com/kubernetes/client-go/blob/v0.37.0/rest/request.go
+        given = {**query, "timeout": go_duration(limit) if limit else ""}
+        encoded = urlencode(sorted((key, value) for key, value in given.items() if value))
+        target = f"{path}?{encoded}" if encoded else path
+        started = time.monotonic()
+        deadline = started + limit if limit else None
+        give_up = started + (limit or RETRY_SECONDS)
+        for attempt in itertools.count(1):
+            try:
+                answer = self._attempt(target, deadline)
+            except ConnectionCut:
+                wait = _backoff(attempt) if attempt < UNASKED_ATTEMPTS else None
+                if wait is None or time.monotonic() + wait > give_up:
+                    raise
+            else:
+                wait = _wait(answer, attempt)
+                if wait is None or time.monotonic() + wait > give_up:
+                    return answer
+            self._sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _attempt(self, target: str, deadline: float | None) -> Answer:
+        answer = self._transport.get(target, deadline)
+        self._note_time(answer)
+        body = answer.body.strip()
+        if answer.status == 200 and body.startswith(b"{") and not body.endswith(b"}"):
+            # A body without a length that ends too early.
+            raise ConnectionCut("Unable to connect to the server: unexpected end of JSON input: the answer is cut")
+        return answer
+
+    def _note_time(self, answer: Answer) -> None:
+        try:
+            now = parsedate_to_datetime(answer.headers.get("Date", ""))
+        except (TypeError, ValueError):
+            return
+        with self._lock:
+            self._now = now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+def go_duration(seconds: float) -> str:
+    """As Go's Duration.String() writes it: `1m30s`, `5s`, `1.5s`, `300ms`."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    rest = f"{seconds - whole + whole % 60:.9f}".rstrip("0").rstrip(".")
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _path(resource: Resource[Any], namespace: str | None, name: str | None) -> str:
+    """The quoted path. Raises AccessError for a name that would leave its place in it."""
+    for what, segment in (("namespace", namespace), ("resource name", name)):
+        if segment is None:
+            continue
+        fault = _segment_fault(segment)
+        if fault:
+            raise AccessError(f'error: invalid {what} "{one_line(segment)}": [{fault}]')
+    return quote(resource.path(namespace, name))
+
+
+def _segment_fault(segment: str) -> str:
+    """https://github.com/kubernetes/apimachinery/blob/v0.37.0/pkg/api/validation/path/name.go"""
+    if segment in (".", ".."):
+        return f"may not be '{segment}'"
+    return next((f"may not contain '{char}'" for char in "/%" if char in segment), "")
+
+
+def _next_token(answer: Answer) -> str:
+    """Where to go on after a continue token has expired: at the same key in the list as it is now, or, where the server
+    offers no such token, at the start.
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+    """
+    status = read_status(answer)
+    return status.metadata.continue_ if status is not None else ""
+
+
+def _identity(item: ApiObject) -> int:
+    """Eight bytes that tell objects apart: a page's objects are not kept for it."""
+    metadata: ObjectMeta = getattr(item, "metadata", ObjectMeta())
+    return hash(metadata.uid or (metadata.namespace, metadata.name))
+
+
+def _wait(answer: Answer, attempt: int) -> float | None:
+    """Seconds until the next try; None when this answer is the last.
+
+    https://github.com/kubernetes/client-go/blob/v0.37.0/rest/with_retry.go, checkWait
+    """
+    if answer.status != 429 and answer.status < 500:
+        return None
+    asked = answer.headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return int(asked) + random.random() * FIRST_WAIT_SECONDS if attempt < ATTEMPTS else None
+    if answer.status in RETRIED and attempt < UNASKED_ATTEMPTS:
+        return _backoff(attempt)
+    return None
+
+
+def _backoff(attempt: int) -> float:
+    """Twice as long each time, and never the same for two threads."""
+    return FIRST_WAIT_SECONDS * 2.0 ** (attempt - 1) * (0.5 + random.random())

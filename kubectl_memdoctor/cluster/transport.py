@@ -1,0 +1,365 @@
+"""One GET at a time over the official client's connection pool: TLS, proxies, credentials, time-outs, gzip.
+
+Each failure is one line in kubectl's words plus what to do; no line holds a credential.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import socket
+import ssl
+import tempfile
+import threading
+import time
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from urllib3 import exceptions
+
+from kubectl_memdoctor import __version__
+from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
+from kubectl_memdoctor.cluster.oidc import id_token
+from kubectl_memdoctor.cluster.proxy import proxy_for
+from kubectl_memdoctor.cluster.source import AccessError
+
+CONNECT_SECONDS = 15.0
+"""Until a connection stands; kubectl waits 30 s for TCP and 10 s for TLS."""
+IDLE_SECONDS = 75.0
+"""Without one byte from the server, which by default gives up a request itself after 60 s."""
+TOKEN_FILE_SECONDS = 50.0
+"""How long a token from a file is kept: https://github.com/kubernetes/client-go/blob/v0.37.0/transport/token_source.go"""
+CONNECTIONS = 8
+"""Kept open for lists that are fetched side by side."""
+
+
+class ConnectionCut(AccessError):
+    """The connection broke, or the body came garbled: worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer with its whole body, unpacked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Safe for several threads."""
+
+    def __init__(self, connection: Connection, environ: Mapping[str, str] | None = None) -> None:
+        self._connection = connection
+        self._environ = os.environ if environ is None else environ
+        self._plugin = ExecPlugin(connection.exec, connection, self._environ) if connection.exec else None
+        self._token_file = _TokenFile(connection.token_file) if connection.token_file else None
+        self._oidc_token = id_token(connection.auth_provider) if connection.auth_provider else ""
+        self._lock = threading.Lock()
+        self._pool: urllib3.PoolManager | None = None
+        self._pool_certificate: bytes = b""
+
+    def get(self, target: str, deadline: float | None) -> Answer:
+        """`target` is the path with its query. `deadline` is a time.monotonic() moment, None for no limit.
+
+        Raises ConnectionCut for what may pass, AccessError for what will not.
+        """
+        if self._plugin is None:
+            return self._get(target, deadline, Credentials())
+        credentials = self._plugin.credentials()
+        answer = self._get(target, deadline, credentials)
+        if answer.status != 401:
+            return answer
+        return self._get(target, deadline, self._plugin.refresh(credentials))
+
+    def _get(self, target: str, deadline: float | None, credentials: Credentials) -> Answer:
+        url = self._connection.server + target
+        headers = self._headers(credentials)
+        try:
+            response = self._pool_for(credentials).request(
+                "GET",
+                url,
+                headers=headers,
+                timeout=_timeout(deadline),
+                preload_content=False,
+                redirect=False,
+                retries=False,
+            )
+        except (exceptions.HTTPError, OSError) as error:
+            raise self._failure(error, deadline) from None
+        try:
+            return Answer(response.status, response.headers, self._body(response, deadline))
+        except (exceptions.HTTPError, OSError) as error:
+            raise self._failure(error, deadline) from None
+        finally:
+            response.release_conn()
+
+    def _headers(self, credentials: Credentials) -> urllib3.HTTPHeaderDict:
+        connection = self._connection
+        headers = urllib3.HTTPHeaderDict({"Accept": "application/json"})
+        headers["User-Agent"] = f"kubectl-memdoctor/{__version__}"
+        headers["Accept-Encoding"] = "identity" if connection.disable_compression else "gzip"
+        authorization = self._authorization(credentials)
+        if authorization:
+            headers["Authorization"] = _header_value("Authorization", authorization)
+        for name, value in connection.impersonation:
+            headers.add(name, _header_value(name, value))
+        return headers
+
+    def _authorization(self, credentials: Credentials) -> str:
+        connection = self._connection
+        token = (self._token_file and self._token_file.token()) or connection.token
+        if token:
+            return f"Bearer {token.strip()}"
+        if connection.username:
+            pair = f"{connection.username}:{connection.password}".encode()
+            return f"Basic {b64encode(pair).decode()}"
+        token = credentials.token or self._oidc_token
+        return f"Bearer {token}" if token else ""
+
+    def _pool_for(self, credentials: Credentials) -> urllib3.PoolManager:
+        """The pool; a new one when a plugin handed out another certificate."""
+        with self._lock:
+            if self._pool is None or self._pool_certificate != credentials.client_certificate:
+                self._pool = _pool(self._connection, credentials, self._environ)
+                self._pool_certificate = credentials.client_certificate
+            return self._pool
+
+    def _body(self, response: urllib3.BaseHTTPResponse, deadline: float | None) -> bytes:
+        """The whole body; a server that drips its bytes cannot outlast the deadline."""
+        chunks: list[bytes] = []
+        while chunk := response.read1(1 << 18, decode_content=False):
+            chunks.append(chunk)
+            if deadline is not None and time.monotonic() > deadline:
+                response.close()
+                raise exceptions.TimeoutError
+        body = b"".join(chunks)
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) != len(body):
+            raise ConnectionCut(self._line("unexpected EOF: the connection was cut in mid-answer"))
+        if response.headers.get("Content-Encoding", "").lower() != "gzip":
+            return body
+        try:
+            return gzip.decompress(body)
+        except (EOFError, OSError, zlib.error):
+            raise ConnectionCut(self._line("gzip: the compressed answer is cut or garbled")) from None
+
+    def _failure(self, error: Exception, deadline: float | None) -> AccessError:
+        """https://github.com/kubernetes/kubectl/blob/v0.37.0/pkg/cmd/util/helpers.go, StandardErrorMessage"""
+        host = urlsplit(self._connection.server).netloc
+        proxy = proxy_for(self._connection.server, self._connection.proxy_url, self._environ)
+        if isinstance(error, exceptions.ProxyError):
+            return AccessError(self._line(_proxy_reason(error, proxy)))
+        if isinstance(error, exceptions.TimeoutError | TimeoutError) and not isinstance(
+            error, exceptions.NewConnectionError
+        ):
+            return AccessError(self._line(self._timeout_reason(error, host)))
+        if isinstance(error, exceptions.NameResolutionError):
+            name = urlsplit(self._connection.server).hostname
+            return AccessError(self._line(f"dial tcp: lookup {name}: no such host - is the server's name right?"))
+        cause = _cause(error)
+        if isinstance(cause, ssl.SSLError):
+            return AccessError(self._line(_tls_reason(cause, self._connection)))
+        if isinstance(cause, ConnectionRefusedError):
+            line = f"The connection to the server {host} was refused - did you specify the right host or port?"
+            return AccessError(f"{line} {self._connection.hint}".rstrip())
+        if isinstance(error, exceptions.NewConnectionError):
+            reason = getattr(cause, "strerror", None) or "cannot connect"
+            return AccessError(self._line(f"dial tcp {host}: connect: {str(reason).lower()}"))
+        return ConnectionCut(self._line("EOF: the connection was cut before the answer was complete"))
+
+    def _timeout_reason(self, error: Exception, host: str) -> str:
+        limit = self._connection.request_timeout
+        if limit:
+            return f"context deadline exceeded: no whole answer from {host} within {limit:g}s (--request-timeout)"
+        if isinstance(error, exceptions.ConnectTimeoutError):
+            return f"dial tcp {host}: i/o timeout - is the server reachable from here (VPN, firewall)?"
+        return f"no answer from {host} for {IDLE_SECONDS:g}s"
+
+    def _line(self, reason: str) -> str:
+        return f"Unable to connect to the server: {reason} {self._connection.hint}".rstrip()
+
+
+class _TokenFile:
+    """A bearer token that another program renews; the last good one is kept while the file cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._token = ""
+        self._read_at = float("-inf")
+
+    def token(self) -> str:
+        if time.monotonic() - self._read_at > TOKEN_FILE_SECONDS:
+            with contextlib.suppress(OSError):
+                self._token = self._path.read_text().strip() or self._token
+                self._read_at = time.monotonic()
+        return self._token
+
+
+def _timeout(deadline: float | None) -> urllib3.Timeout:
+    if deadline is None:
+        return urllib3.Timeout(connect=CONNECT_SECONDS, read=IDLE_SECONDS)
+    return urllib3.Timeout(total=max(deadline - time.monotonic(), 0.001))
+
+
+def _header_value(name: str, value: str) -> str:
+    """UTF-8 as Go sends it. A value that no header can hold is not printed: it may be a token."""
+    if any((ord(char) < 0x20 and char != "\t") or ord(char) == 0x7F for char in value):
+        raise AccessError(f'error: net/http: invalid header field value for "{name}"')
+    return value.encode().decode("latin-1")
+
+
+def _pool(connection: Connection, credentials: Credentials, environ: Mapping[str, str]) -> urllib3.PoolManager:
+    configuration = Configuration(host=connection.server)
+    configuration.verify_ssl = not connection.insecure
+    configuration.tls_server_name = connection.tls_server_name or None
+    configuration.connection_pool_maxsize = CONNECTIONS
+    proxy = proxy_for(connection.server, connection.proxy_url, environ)
+    secure = connection.server.startswith("https:")
+    _set_proxy(configuration, proxy)
+    if proxy.startswith("https:"):
+        configuration.proxy_ssl_context = _tls_context(connection, credentials)
+    try:
+        pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+    except ImportError:
+        raise AccessError(
+            "error: a socks5 proxy needs the Python package PySocks: install it beside kubectl-memdoctor"
+        ) from None
+    if secure:
+        # The client reads certificates from files only; and its context refuses cluster CAs that Go accepts.
+        pool.connection_pool_kw["ssl_context"] = _tls_context(connection, credentials)
+    if connection.insecure:
+        urllib3.disable_warnings(exceptions.InsecureRequestWarning)
+    return pool
+
+
+def _set_proxy(configuration: Configuration, proxy: str) -> None:
+    """Go resolves names at a socks5 proxy, and takes a proxy's user and password from its URL."""
+    url = urlsplit(proxy)
+    configuration.proxy = proxy.replace("socks5://", "socks5h://", 1) or None
+    configuration.no_proxy = None
+    if url.username and url.scheme in ("http", "https"):
+        pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=pair)
+
+
+def _tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
+    """TLS as Go's crypto/tls does it: any certificate in the CA file is trusted, RFC 5280 pedantry is not asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.hostname_checks_common_name = False
+    if connection.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif connection.ca_data:
+        _load_authority(context, connection.ca_data)
+    else:
+        context.load_default_certs()
+    certificate = connection.client_certificate or credentials.client_certificate
+    key = connection.client_key or credentials.client_key
+    if certificate and key:
+        _load_client_certificate(context, certificate, key)
+    return context
+
+
+def _load_authority(context: ssl.SSLContext, ca_data: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=ca_data.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise AccessError(
+            "error: unable to load root certificates: unable to parse bytes as PEM block"
+            " (certificate-authority in the kubeconfig)"
+        ) from None
+
+
+def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """OpenSSL wants a file: one that only this user can read, and only while it is read."""
+    with _private_file(certificate + b"\n" + key) as path:
+        try:
+            context.load_cert_chain(path, password=_no_password)
+        except ssl.SSLError as error:
+            mismatch = "KEY_VALUES_MISMATCH" in str(error)
+            reason = (
+                "private key does not match public key"
+                if mismatch
+                else "failed to find any PEM data in certificate or key input"
+            )
+            raise AccessError(f"error: tls: {reason} (client-certificate and client-key)") from None
+
+
+def _no_password() -> str:
+    raise AccessError("error: tls: failed to parse private key: it is encrypted (client-key)")
+
+
+@contextlib.contextmanager
+def _private_file(content: bytes) -> Iterator[str]:
+    descriptor, path = tempfile.mkstemp(prefix="memdoctor-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield path
+    finally:
+        os.unlink(path)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The operating system's or OpenSSL's own error inside urllib3's wrapping."""
+    seen: BaseException = error
+    for _ in range(8):
+        inner = seen.__cause__ or next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        inner = inner or (seen.__context__ if isinstance(seen, exceptions.HTTPError) else None)
+        if inner is None or isinstance(seen, ssl.SSLError | ConnectionError):
+            return seen
+        seen = inner
+    return seen
+
+
+def _proxy_reason(error: exceptions.ProxyError, proxy: str) -> str:
+    host = urlsplit(proxy).netloc.rpartition("@")[2]
+    cause = _cause(error)
+    if isinstance(cause, ConnectionRefusedError):
+        reason = "connection refused"
+    elif isinstance(cause, socket.gaierror):
+        reason = "no such host"
+    elif isinstance(cause, ssl.SSLError):
+        reason = f"tls: {cause.reason}"
+    elif "407" in str(error):
+        reason = "Proxy Authentication Required"
+    else:
+        # http.client's own sentence: "Tunnel connection failed: 403 Forbidden"
+        reason = str(cause).rpartition("Tunnel connection failed: ")[2][:80] if "Tunnel" in str(cause) else "failed"
+    return f"proxyconnect tcp: the proxy {host}: {reason} (proxy-url, HTTPS_PROXY)"
+
+
+_VERIFY_REASONS = {
+    9: "x509: certificate is not yet valid: is this machine's clock right?",
+    10: "x509: certificate has expired: renew the server's certificate (is this machine's clock right?)",
+    62: "x509: certificate is valid for other names than {name}: is --server right, or --tls-server-name needed?",
+    64: "x509: certificate is valid for other addresses than {name}: is --server right, or --tls-server-name needed?",
+}
+"""OpenSSL's X509_V_ERR codes: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/"""
+_UNKNOWN_AUTHORITY = (
+    "x509: certificate signed by unknown authority: the kubeconfig's certificate-authority is not this server's"
+)
+
+
+def _tls_reason(error: ssl.SSLError, connection: Connection) -> str:
+    name = connection.tls_server_name or urlsplit(connection.server).hostname or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _VERIFY_REASONS.get(error.verify_code, _UNKNOWN_AUTHORITY).format(name=name)
+        return f"tls: failed to verify certificate: {reason}"
+    word = (error.reason or "").lower().replace("_", " ")
+    if word in ("wrong version number", "http request", "record layer failure", "packet length too long"):
+        return "http: server gave HTTP response to HTTPS client: is it http:// rather than https://?"
+    if "certificate" in word or "unknown ca" in word:
+        return f"remote error: tls: {word}: the server does not accept the client certificate"
+    return f"tls: {word or 'handshake failed'}"
