@@ -146,7 +146,7 @@ def _cluster_info(connection: Connection) -> dict[str, Any]:
         "disable-compression": connection.disable_compression,
     }
     given = {name: value for name, value in optional.items() if value}
-    return {"server": connection.server, **given, "config": msgspec.Raw(connection.exec_extension)}
+    return {"server": connection.server, **given, "config": msgspec.json.decode(connection.exec_extension)}
 
 
 def _failure(reason: str) -> AccessError:

@@ -157,7 +157,7 @@ class Transport:
         host = urlsplit(self._connection.server).netloc
         proxy = proxy_for(self._connection.server, self._connection.proxy_url, self._environ)
         if isinstance(error, exceptions.ProxyError):
-            return AccessError(self._line(_proxy_reason(error, proxy)))
+            return self._proxy_failure(error, proxy, host)
         if isinstance(error, exceptions.TimeoutError | TimeoutError) and not isinstance(
             error, exceptions.NewConnectionError
         ):
@@ -175,6 +175,15 @@ class Transport:
             reason = getattr(cause, "strerror", None) or "cannot connect"
             return AccessError(self._line(f"dial tcp {host}: connect: {str(reason).lower()}"))
         return ConnectionCut(self._line("EOF: the connection was cut before the answer was complete"))
+
+    def _proxy_failure(self, error: exceptions.ProxyError, proxy: str, host: str) -> AccessError:
+        proxy_host = urlsplit(proxy).netloc.rpartition("@")[2]
+        if isinstance(_cause(error), ConnectionRefusedError):
+            return AccessError(
+                f"The connection to the server {host} was refused - did you specify the right host or port?"
+                f" It was the proxy {proxy_host} that refused (proxy-url, HTTPS_PROXY)"
+            )
+        return AccessError(self._line(_proxy_reason(error, proxy_host)))
 
     def _timeout_reason(self, error: Exception, host: str) -> str:
         limit = self._connection.request_timeout
@@ -323,20 +332,18 @@ def _cause(error: BaseException) -> BaseException:
     return seen
 
 
-def _proxy_reason(error: exceptions.ProxyError, proxy: str) -> str:
-    host = urlsplit(proxy).netloc.rpartition("@")[2]
+def _proxy_reason(error: exceptions.ProxyError, host: str) -> str:
     cause = _cause(error)
-    if isinstance(cause, ConnectionRefusedError):
-        reason = "connection refused"
+    # http.client's own sentence: "Tunnel connection failed: 407 Proxy Authentication Required"
+    _, tunnel, said = str(cause).partition("Tunnel connection failed: ")
+    if tunnel:
+        reason = said[:80]
     elif isinstance(cause, socket.gaierror):
         reason = "no such host"
     elif isinstance(cause, ssl.SSLError):
-        reason = f"tls: {cause.reason}"
-    elif "407" in str(error):
-        reason = "Proxy Authentication Required"
+        reason = f"tls: {(cause.reason or 'handshake failed').lower().replace('_', ' ')}"
     else:
-        # http.client's own sentence: "Tunnel connection failed: 403 Forbidden"
-        reason = str(cause).rpartition("Tunnel connection failed: ")[2][:80] if "Tunnel" in str(cause) else "failed"
+        reason = "it did not open a tunnel"
     return f"proxyconnect tcp: the proxy {host}: {reason} (proxy-url, HTTPS_PROXY)"
 
 
