@@ -105,6 +105,11 @@ def container_ends(pod: Pod) -> Iterator[ContainerEnd]:
                     yield ContainerEnd(status.name, kind, state.terminated, field_name == "state", where)
 
 
+def small_below(minimum_bytes: int | None) -> int:
+    """Below which limit (bytes) a sandbox may be in trouble: the user's figure, or the largest that is known."""
+    return minimum_bytes or largest_known_minimum_bytes()
+
+
 def is_killed(terminated: StateTerminated) -> bool:
     return terminated.reason == "OOMKilled" or terminated.exit_code == SIGKILL_EXIT
 
@@ -146,12 +151,12 @@ def _condition_traits(pod: Pod) -> Trait:
             found |= Trait.RESIZING
     if pod.status.resize:
         found |= Trait.RESIZING
-    if pod.spec.node_name and not (_has_begun(pod) if sandbox_ready is None else sandbox_ready):
+    if pod.spec.node_name and not (has_begun(pod) if sandbox_ready is None else sandbox_ready):
         found |= Trait.STARTING
     return found
 
 
-def _has_begun(pod: Pod) -> bool:
+def has_begun(pod: Pod) -> bool:
     """Whether any container has got as far as to run, end or fail on its own: then there is, or was, a sandbox."""
     for statuses in (pod.status.container_statuses, pod.status.init_container_statuses):
         for status in statuses:
@@ -243,7 +248,8 @@ class ClusterContext:
 
     @property
     def small_below(self) -> int:
-        return self.minimum_bytes or largest_known_minimum_bytes()
+        """Limits under it (bytes) are small enough to be looked at."""
+        return small_below(self.minimum_bytes)
 
 
 @dataclass(frozen=True)

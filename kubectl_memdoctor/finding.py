@@ -201,7 +201,11 @@ class PodFacts:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the commands print: the report, and for `pod` the facts of each pod that was asked for."""
+    """What the commands print: the report, and for `pod` the facts of each pod that was asked for.
+
+    `errors` are lines for stderr about names that do not exist, while others do.
+    """
 
     report: Report
     pods: tuple[PodFacts, ...] = ()
+    errors: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class EventGroup:
     """Events of one reason whose messages differ only in ids. `message` is the newest one's."""
 
+    type: str
     reason: str
     message: str
     field_path: str
@@ -52,6 +53,7 @@ def _group(members: list[Event]) -> EventGroup:
     newest = members[0]
     firsts = [first for event in members if (first := event.first_seen())]
     return EventGroup(
+        type=newest.type,
         reason=newest.reason,
         message=newest.message,
         field_path=newest.involved_object.field_path,

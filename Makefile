@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and git: `make demo` and `make test`.
+# The real API server (`make test-cluster`) needs Linux and Go; its parts are built once into a per-user cache folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP_FILES := setup.cfg setup.py pyproject.toml
+
+.PHONY: demo test test-cluster test-cluster-skew lint docs bench goldens clean
+
+demo: $(VENV)/installed
+	$(BIN)/kubectl-memdoctor demo
+
+test: $(VENV)/installed-test
+	$(BIN)/pytest -q --ignore=tests/cluster
+
+test-cluster: $(VENV)/installed-test
+	$(BIN)/python -m tests.cluster.build
+	$(BIN)/pytest -q tests/cluster
+
+# The oldest server that is held to: the whole of test-cluster once more against Kubernetes 1.30.
+test-cluster-skew:
+	$(MAKE) test-cluster K8S_VERSION=1.30
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/installed-test
+	$(BIN)/python bench/recording.py
+	$(BIN)/python bench/api.py
+
+goldens: $(VENV)/installed-test
+	$(BIN)/pytest -q tests/test_cases.py --update-goldens
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python $(SETUP_FILES)
+	$(BIN)/pip install -q -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/bin/python $(SETUP_FILES)
+	$(BIN)/pip install -q -e '.[test]'
+	@touch $(VENV)/installed $@
+
+$(VENV)/installed-lint: $(VENV)/bin/python $(SETUP_FILES)
+	$(BIN)/pip install -q -e '.[test,lint]'
+	@touch $(VENV)/installed $(VENV)/installed-test $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,367 @@
+"""Pods through rules to a report.
+
+What is read beside the pods is asked for side by side with them; the pods pass by once, a page at a time; the remarkable
+ones meet the rules; what the rules find gets its owner, its command and its history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from kubectl_memdoctor.cluster.source import Origin, Source, Unreadable
+from kubectl_memdoctor.context import (
+    ClusterContext,
+    NamespaceContext,
+    NodeContext,
+    PodContext,
+    Trait,
+    small_below,
+    traits,
+)
+from kubectl_memdoctor.finding import (
+    CONFIDENCES,
+    SEVERITIES,
+    Cluster,
+    Diagnosis,
+    Finding,
+    NotChecked,
+    Report,
+    Summary,
+)
+from kubectl_memdoctor.objects import (
+    EVENTS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    RUNTIME_CLASSES,
+    Event,
+    LimitRange,
+    Node,
+    Pod,
+    RuntimeClass,
+)
+from kubectl_memdoctor.owner_lookup import TEMPLATE_HASH_LABEL, OwnerLookup
+from kubectl_memdoctor.pod_facts import pod_facts
+from kubectl_memdoctor.reading import Asked, Reading
+from kubectl_memdoctor.remedies import complete
+from kubectl_memdoctor.rules import Rule, rules
+from kubectl_memdoctor.selection import Selection, each_once, find_pods, is_same_pod
+from kubectl_memdoctor.survey import Survey, pod_contexts
+
+Progress = Callable[[int, int | None], None]
+"""Called with the pods looked at so far and, where the server says so, how many are still to come."""
+
+EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
+"""All that rules read: Warnings, and the two Normal events that prove something."""
+
+FEW_PODS = 5
+"""Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
+
+NEIGHBOURS = "pods on the same nodes"
+SIBLINGS = "pods of the same owner"
+NODE_EVENTS = "events of nodes"
+REVISION_LABELS = (TEMPLATE_HASH_LABEL, "controller-revision-hash")
+"""Labels that all pods made from one template share."""
+
+
+def diagnose_namespaces(
+    source: Source,
+    selection: Selection,
+    *,
+    minimum_bytes: int | None = None,
+    progress: Progress = lambda pods, remaining: None,
+) -> Diagnosis:
+    """Every pod of the namespaces (None: of the cluster). Raises AccessError when the pods cannot be read."""
+    with Reading(source) as reading:
+        surroundings = _Surroundings(reading, selection.scopes(), EVENT_SELECTORS)
+        nodes = reading.objects(NODES)
+        survey = Survey(small_below(minimum_bytes))
+        for namespace in selection.scopes():
+            before = survey.pods
+            _survey_namespace(source, selection, namespace, survey, progress)
+            if namespace is not None and survey.pods == before:
+                _must_exist(reading, namespace)
+        whole = selection.is_whole_cluster()
+        cluster = surroundings.context(nodes.answer(), survey.requested if whole else None, minimum_bytes)
+        subjects = [
+            *pod_contexts(survey, cluster),
+            *(NodeContext(node, cluster) for node in _nodes_in_sight(cluster, survey, whole=whole)),
+            *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey)),
+        ]
+        findings = _examine(subjects, cluster, OwnerLookup(reading))
+        return Diagnosis(_report(reading, survey, cluster, surroundings.origin.answer(), survey.pods, findings))
+
+
+def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | None = None) -> Diagnosis:
+    """The pods that were asked for by name, by TYPE/NAME or by label.
+
+    Raises AccessError when they cannot be read, NotFound when none of them exists.
+    """
+    with Reading(source) as reading:
+        surroundings = _Surroundings(reading, selection.scopes(), _event_selectors(selection))
+        pods, errors = find_pods(reading, selection)
+        owners = OwnerLookup(reading)
+        round_two = _RoundTwo(reading, pods, owners, small_below(minimum_bytes))
+        survey = Survey(small_below(minimum_bytes))
+        for pod in each_once((*round_two.other_pods(), *pods)):
+            survey.add(pod, keep=any(is_same_pod(pod, wanted) for wanted in pods))
+        cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, round_two.node_events())
+        contexts = [
+            context
+            for context in pod_contexts(survey, cluster)
+            if any(is_same_pod(context.pod, wanted) for wanted in pods)
+        ]
+        findings = _examine(contexts, cluster, owners)
+        report = _report(reading, survey, cluster, surroundings.origin.answer(), len(pods), findings)
+        return Diagnosis(report, tuple(pod_facts(context, findings) for context in contexts), errors)
+
+
+def _event_selectors(selection: Selection) -> tuple[str, ...]:
+    names = selection.pod_names()
+    if 0 < len(names) <= FEW_PODS:
+        return tuple(f"involvedObject.kind=Pod,involvedObject.name={name}" for name in names)
+    return EVENT_SELECTORS
+
+
+def _survey_namespace(
+    source: Source, selection: Selection, namespace: str | None, survey: Survey, progress: Progress
+) -> None:
+    pages = source.list(
+        PODS, namespace, label_selector=selection.label_selector, field_selector=selection.field_selector
+    )
+    for page in pages:
+        for pod in page.items:
+            survey.add(pod)
+        progress(survey.pods, page.remaining)
+
+
+def _must_exist(reading: Reading, namespace: str) -> None:
+    """No pods and no such namespace look alike in a list. Raises NotFound for the latter."""
+    try:
+        reading.source.get(NAMESPACES, None, namespace)
+    except Unreadable as unreadable:
+        reading.unreadable[NAMESPACES.name] = unreadable.reason
+
+
+class _Surroundings:
+    """What is read beside the pods, asked for at once."""
+
+    def __init__(self, reading: Reading, scopes: Iterable[str | None], event_selectors: Iterable[str]) -> None:
+        scopes = tuple(scopes)
+        self._reading = reading
+        self.origin: Asked[Origin] = reading.start(reading.source.origin)
+        self._events: list[Asked[list[Event]]] = [
+            reading.objects(EVENTS, scope, field_selector=selector) for scope in scopes for selector in event_selectors
+        ]
+        self._limit_ranges: list[Asked[list[LimitRange]]] = [reading.objects(LIMIT_RANGES, scope) for scope in scopes]
+        self._runtime_classes: Asked[list[RuntimeClass]] = reading.objects(RUNTIME_CLASSES)
+
+    def context(
+        self,
+        nodes: Iterable[Node],
+        requested: Mapping[str, int] | None,
+        minimum_bytes: int | None,
+        node_events: Iterable[Event] = (),
+    ) -> ClusterContext:
+        events = [*(event for asked in self._events for event in asked.answer()), *node_events]
+        limit_ranges: dict[str, list[LimitRange]] = {}
+        for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
+            limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
+        handlers = {entry.metadata.name: entry.handler for entry in self._runtime_classes.answer() if entry.handler}
+        return ClusterContext(
+            now=self._reading.source.now(),
+            nodes={node.metadata.name: node for node in nodes},
+            pod_events=_by(_pod_key, (event for event in events if event.involved_object.kind == "Pod")),
+            node_events=_by(_object_name, (event for event in events if event.involved_object.kind == "Node")),
+            owner_events=_by(_event_namespace, (event for event in events if _is_about_owner(event))),
+            limit_ranges=limit_ranges,
+            runtime_handlers=handlers,
+            requested=requested,
+            unreadable=self._reading.unreadable,
+            minimum_bytes=minimum_bytes,
+        )
+
+
+def _by(key: Callable[[Event], str], events: Iterable[Event]) -> dict[str, list[Event]]:
+    """Events by a key, each event once: two lists may both hold it."""
+    groups: dict[str, dict[str, Event]] = {}
+    for number, event in enumerate(events):
+        groups.setdefault(key(event), {})[event.metadata.uid or str(number)] = event
+    return {name: list(members.values()) for name, members in groups.items()}
+
+
+def _pod_key(event: Event) -> str:
+    involved = event.involved_object
+    return involved.uid or f"{involved.namespace}/{involved.name}"
+
+
+def _object_name(event: Event) -> str:
+    return event.involved_object.name
+
+
+def _event_namespace(event: Event) -> str:
+    return event.involved_object.namespace or event.metadata.namespace
+
+
+def _is_about_owner(event: Event) -> bool:
+    return event.involved_object.kind not in ("Pod", "Node")
+
+
+class _RoundTwo:
+    """What can be asked only once the pods are known: their nodes, owners, and other pods to compare them with."""
+
+    def __init__(self, reading: Reading, pods: Sequence[Pod], owners: OwnerLookup, small_below_bytes: int) -> None:
+        found = [(pod, traits(pod, small_below_bytes)) for pod in pods]
+        node_names = sorted({pod.spec.node_name for pod in pods if pod.spec.node_name})
+        self._nodes = [reading.object(NODES, None, name) for name in node_names]
+        unscheduled = any(Trait.UNSCHEDULED in shown for _, shown in found)
+        self._all_nodes = reading.objects(NODES) if unscheduled else None
+        for pod, shown in found:
+            if shown:
+                owners.prefetch(pod)
+        crowded = {
+            pod.spec.node_name for pod, shown in found if pod.spec.node_name and shown & (Trait.STARTING | Trait.SMALL_LIMIT)
+        }
+        self._neighbours = [
+            reading.objects(PODS, field_selector=f"spec.nodeName={name}", noted_as=NEIGHBOURS) for name in sorted(crowded)
+        ]
+        killed = [pod for pod, shown in found if Trait.KILLED in shown]
+        self._siblings = [
+            reading.objects(PODS, namespace, label_selector=label, noted_as=SIBLINGS)
+            for namespace, label in sorted({sibling for pod in killed for sibling in _sibling_labels(pod)})
+        ]
+        self._node_events = [
+            reading.objects(
+                EVENTS,
+                "default",
+                field_selector=f"involvedObject.kind=Node,involvedObject.name={name}",
+                noted_as=NODE_EVENTS,
+            )
+            for name in sorted({pod.spec.node_name for pod in killed if pod.spec.node_name})
+        ]
+
+    def nodes(self) -> Iterator[Node]:
+        if self._all_nodes is not None:
+            yield from self._all_nodes.answer()
+        for asked in self._nodes:
+            node = asked.answer()
+            if node is not None:
+                yield node
+
+    def node_events(self) -> Iterator[Event]:
+        return (event for asked in self._node_events for event in asked.answer())
+
+    def other_pods(self) -> Iterator[Pod]:
+        return (pod for asked in (*self._neighbours, *self._siblings) for pod in asked.answer())
+
+
+def _sibling_labels(pod: Pod) -> Iterator[tuple[str, str]]:
+    for label in REVISION_LABELS:
+        value = pod.metadata.labels.get(label)
+        if value:
+            yield pod.metadata.namespace, f"{label}={value}"
+
+
+def _nodes_in_sight(cluster: ClusterContext, survey: Survey, *, whole: bool) -> list[Node]:
+    return [node for name, node in sorted(cluster.nodes.items()) if whole or name in survey.nodes]
+
+
+def _namespaces_in_sight(cluster: ClusterContext, survey: Survey) -> list[str]:
+    return sorted(survey.namespaces | set(cluster.limit_ranges) | set(cluster.owner_events))
+
+
+Subject = PodContext | NodeContext | NamespaceContext
+_SCOPES: dict[type[Subject], str] = {PodContext: "Pod", NodeContext: "Node", NamespaceContext: "Namespace"}
+
+
+def _examine(subjects: Iterable[Subject], cluster: ClusterContext, owners: OwnerLookup) -> tuple[Finding, ...]:
+    """Every subject before every rule that concerns it; worst finding first."""
+    able = [rule for rule in rules() if not _missing(rule.needs, cluster)]
+    found = [(subject, finding) for subject in subjects for finding in _findings(subject, able)]
+    for subject, _ in found:
+        if isinstance(subject, PodContext):
+            owners.prefetch(subject.pod)
+    return tuple(sorted((_completed(subject, finding, owners) for subject, finding in found), key=_worst_first))
+
+
+def _findings(subject: Subject, able: Iterable[Rule]) -> list[Finding]:
+    scope = _SCOPES[type(subject)]
+    concerned = (rule for rule in able if rule.scope == scope and _shows(subject, rule))
+    found = [(rule, finding) for rule in concerned for finding in rule.find(subject)]
+    return [finding for _, finding in found if not any(_explains(*other, finding) for other in found)]
+
+
+def _shows(subject: Subject, rule: Rule) -> bool:
+    return not isinstance(subject, PodContext) or bool(subject.traits & rule.traits)
+
+
+def _explains(rule: Rule, cause: Finding, symptom: Finding) -> bool:
+    """Whether `cause` is the reason for `symptom`: of one object, and not of two different containers."""
+    if symptom.rule not in rule.supersedes:
+        return False
+    paths = {cause.involved_object.field_path, symptom.involved_object.field_path}
+    return None in paths or len(paths) == 1
+
+
+def _completed(subject: Subject, finding: Finding, owners: OwnerLookup) -> Finding:
+    if not isinstance(subject, PodContext):
+        return finding
+    return complete(finding, subject.pod, owners.owner(subject.pod), subject.limit_ranges, subject.now)
+
+
+def _worst_first(finding: Finding) -> tuple[int, int, str, str, str, str, str]:
+    involved = finding.involved_object
+    return (
+        SEVERITIES.index(finding.severity),
+        CONFIDENCES.index(finding.confidence),
+        involved.namespace or "",
+        involved.name,
+        involved.field_path or "",
+        finding.rule,
+        involved.uid or "",
+    )
+
+
+def _missing(resources: Iterable[Any], cluster: ClusterContext) -> list[str]:
+    return [resource.name for resource in resources if resource.name in cluster.unreadable]
+
+
+def _not_checked(cluster: ClusterContext, survey: Survey) -> Iterator[NotChecked]:
+    concerned: set[str] = set()
+    for rule in rules():
+        for name in _missing(rule.needs, cluster):
+            concerned.add(name)
+            yield NotChecked(rule=rule.name, resource=name, reason=cluster.unreadable[name])
+        for name in _missing(rule.uses, cluster):
+            concerned.add(name)
+            yield NotChecked(rule=rule.name, resource=name, reason=f"{cluster.unreadable[name]} (looked without it)")
+    for name in sorted(set(cluster.unreadable) - concerned):
+        yield NotChecked(resource=name, reason=cluster.unreadable[name])
+    if survey.windows_pods:
+        reason = f"{survey.windows_pods} Windows pods: they have no cgroups, so no sandbox minimum"
+        yield NotChecked(resource=PODS.name, reason=reason)
+
+
+def _report(
+    reading: Reading,
+    survey: Survey,
+    cluster: ClusterContext,
+    origin: Origin,
+    pods: int,
+    findings: tuple[Finding, ...],
+) -> Report:
+    counts = {str(severity): sum(finding.severity is severity for finding in findings) for severity in SEVERITIES}
+    return Report(
+        cluster=Cluster(
+            server=origin.server, version=origin.version, context=origin.context, recording=origin.recording
+        ),
+        taken_at=cluster.now,
+        summary=Summary(pods=pods, nodes=len(cluster.nodes) or len(survey.nodes), findings=counts),
+        findings=findings,
+        not_checked=tuple(_not_checked(cluster, survey)),
+    )

@@ -1,0 +1,79 @@
+"""A pod's sandbox fails to start, and its memory limit is not the reason.
+
+## What it finds
+A pod that stays in ContainerCreating or PodInitializing since its sandbox fails, where the limit rules memory out: the
+pod as a whole has no memory limit, or one far above what any sandbox needs, or the runtime names another cause (network,
+image, runtime handler, a missing kernel feature) that the limit has no part in.
+
+The cause is named where the error names one. An error text that nobody knows is called unknown, not memory.
+
+## Why it matters
+The words of a sandbox that memory kills (`connection reset by peer`, `broken pipe`, `EOF`) also come from other faults.
+Knowing that the limit is fine saves raising it in vain.
+
+## When it is wrong
+A pod can use up an ample limit before its sandbox starts: a memory-backed volume that fills it, or kernel memory charged
+to the pod by old kernels (3.10). Where the runtime itself speaks of an OOM kill under an ample limit, this finding is
+only *possible*, and the kernel log of the node decides.
+
+## How to mend it
+Follow the error that is shown: it comes from the node's runtime or network plugin.
+
+## References
+- What the kubelet does with a failing sandbox: https://kubernetes.io/docs/tasks/debug/debug-application/debug-pods/
+- An OOM-killed sandbox under a sane limit: https://github.com/flannel-io/flannel/issues/963
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubectl_memdoctor.context import PodContext, Trait
+from kubectl_memdoctor.evidence.runtime_errors import Proof
+from kubectl_memdoctor.finding import Finding, RuledOut, Severity
+from kubectl_memdoctor.objects import EVENTS, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.sandbox_failure import SandboxVerdict, sandbox_evidence, sandbox_verdict
+
+SCOPE = PodContext
+TRAITS = Trait.STARTING
+NEEDS = (PODS, EVENTS)
+USES = (NODES, RUNTIME_CLASSES)
+SUPERSEDES = ()
+
+
+def find(pod: PodContext) -> Iterator[Finding]:
+    verdict = sandbox_verdict(pod)
+    if verdict is None or verdict.memory:
+        return
+    yield Finding(
+        rule="sandbox-failure-not-memory",
+        severity=Severity.INFO,
+        confidence=verdict.confidence,
+        involved_object=pod.involved(),
+        message=f"cannot start: its sandbox fails, but not because of its memory limit{_cause(verdict)}",
+        details=tuple(_details(pod, verdict)),
+        memory=pod.pod_memory(),
+        evidence=tuple(sandbox_evidence(pod)),
+        ruled_out=(RuledOut(cause="memory limit", because=verdict.because),),
+    )
+
+
+def _cause(verdict: SandboxVerdict) -> str:
+    if verdict.error is None or verdict.error.failure.proof is not Proof.NOT_MEMORY:
+        return ""
+    return f" ({verdict.error.failure.cause.replace('-', ' ')})"
+
+
+def _details(pod: PodContext, verdict: SandboxVerdict) -> Iterator[str]:
+    because = verdict.because
+    yield f"{because[0].upper()}{because[1:].rstrip('.')}."
+    if verdict.error is None:
+        yield "No error of it is left to read: events are kept for an hour unless the API server is told otherwise."
+        return
+    failure = verdict.error.failure
+    if failure.proof is Proof.NOT_MEMORY:
+        yield f"The runtime says: {failure.innermost}"
+    elif failure.proof is Proof.MEMORY:
+        yield "Yet the runtime speaks of memory: look for other users of the pod's memory, or of the node's, in its kernel log."
+    else:
+        yield f"The runtime's words ({failure.innermost}) fit many causes; the runtime's log on node {pod.pod.spec.node_name} tells more."

@@ -1,0 +1,50 @@
+"""Which memory limit to suggest: what was probably meant, or enough, as a figure that people use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubectl_memdoctor import quantity
+
+MEBIBYTE = 1 << 20
+START_HEADROOM = 2
+"""A sandbox's minimum is what an empty pod needs; twice that leaves it room for a kernel with more CPUs."""
+OOM_HEADROOM = 1.5
+"""A limit that was reached is only a lower bound of the need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A quantity to write, and the sentence that says why."""
+
+    quantity: str
+    why: str
+
+
+def for_start(limit_text: str | None, minimum_bytes: int) -> Suggestion:
+    """A limit with which the pod starts. `limit_text` is what stands there now, `minimum_bytes` what a sandbox needs."""
+    intended = quantity.likely_intended(limit_text) if limit_text else None
+    if intended and quantity.value(intended) >= minimum_bytes:
+        return Suggestion(intended, f"Did you mean {intended}?")
+    enough = usual_figure(minimum_bytes * START_HEADROOM)
+    return Suggestion(
+        enough,
+        f"{enough} lets the sandbox start ({quantity.format_bytes(minimum_bytes)} and headroom); "
+        "what the program itself needs comes on top.",
+    )
+
+
+def after_oom(limit_bytes: int) -> str:
+    """The next usual figure above a limit (bytes) that was reached."""
+    return usual_figure(int(limit_bytes * OOM_HEADROOM))
+
+
+def usual_figure(at_least_bytes: int) -> str:
+    """The smallest of 16Mi, 24Mi, 32Mi, 48Mi, 64Mi ... (powers of two and the halves between) that is enough."""
+    figure = 16 * MEBIBYTE
+    while figure < at_least_bytes:
+        if figure * 3 // 2 >= at_least_bytes:
+            figure = figure * 3 // 2
+            break
+        figure *= 2
+    return quantity.format_bytes(figure)

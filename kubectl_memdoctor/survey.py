@@ -1,0 +1,155 @@
+"""All pods, looked at once: what is remarkable is kept, of the rest only the counts.
+
+Memory grows with what is kept, not with the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubectl_memdoctor.context import ClusterContext, PodContext, Siblings, Trait, container_ends, traits
+from kubectl_memdoctor.evidence.runtime_errors import Proof
+from kubectl_memdoctor.objects import Pod
+from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
+from kubectl_memdoctor.sandbox_minimum import ClusterBounds
+
+FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+class Survey:
+    """What was seen of all pods. `kept` are those with traits, and those that were asked for."""
+
+    def __init__(self, small_below: int) -> None:
+        self.pods = 0
+        self.windows_pods = 0
+        self.kept: list[Pod] = []
+        self.nodes: set[str] = set()
+        self.namespaces: set[str] = set()
+        self.requested: dict[str, int] = {}
+        self._siblings: dict[str, list[int]] = {}
+        self._small_below = small_below
+
+    def add(self, pod: Pod, *, keep: bool = False) -> None:
+        self.pods += 1
+        node_name = pod.spec.node_name
+        self.namespaces.add(pod.metadata.namespace)
+        if node_name:
+            self.nodes.add(node_name)
+            if pod.status.phase not in FINISHED:
+                self.requested[node_name] = self.requested.get(node_name, 0) + pod_memory_request(pod)
+        if is_windows(pod):
+            self.windows_pods += 1
+        found = traits(pod, self._small_below)
+        self._count_sibling(pod, found)
+        if found or keep:
+            self.kept.append(pod)
+
+    def _count_sibling(self, pod: Pod, found: Trait) -> None:
+        owners = pod.metadata.owner_references
+        if not owners:
+            return
+        counts = self._siblings.get(owners[0].uid)
+        if counts is None:
+            counts = self._siblings[owners[0].uid] = [0, 0]
+        counts[0] += 1
+        if Trait.KILLED in found and _is_oom_killed(pod):
+            counts[1] += 1
+
+    def siblings(self, pod: Pod) -> Siblings:
+        owners = pod.metadata.owner_references
+        counts = self._siblings.get(owners[0].uid) if owners else None
+        return Siblings(*counts) if counts else Siblings(oom_killed=int(_is_oom_killed(pod)))
+
+
+def _is_oom_killed(pod: Pod) -> bool:
+    return any(end.terminated.reason == "OOMKilled" for end in container_ends(pod))
+
+
+SandboxKind = tuple[str, str, str]
+"""Runtime version, kernel version and handler: sandboxes of one kind need the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    limit_bytes: int
+    name: str
+
+
+class SandboxLab:
+    """The cluster as its own laboratory: which limits sandboxes start with, and fail on, per kind of sandbox."""
+
+    def __init__(self, contexts: Iterable[PodContext]) -> None:
+        self._ready: dict[SandboxKind, list[_Seen]] = {}
+        self._failed: dict[SandboxKind, list[_Seen]] = {}
+        for context in contexts:
+            self._see(context)
+
+    def _see(self, context: PodContext) -> None:
+        kind = _sandbox_kind(context)
+        limit = context.limit.limit_bytes
+        if kind is None or not limit or _resized(context.pod):
+            return
+        if _has_ready_sandbox(context):
+            self._ready.setdefault(kind, []).append(_Seen(limit, context.name))
+        elif Trait.STARTING in context.traits and _fails_on_memory(context):
+            self._failed.setdefault(kind, []).append(_Seen(limit, context.name))
+
+    def bounds(self, context: PodContext) -> ClusterBounds | None:
+        """What the other pods on nodes of the same kind prove."""
+        kind = _sandbox_kind(context)
+        if kind is None:
+            return None
+        ready = min(self._others(self._ready, kind, context), key=lambda seen: (seen.limit_bytes, seen.name), default=None)
+        failed = min(
+            self._others(self._failed, kind, context), key=lambda seen: (-seen.limit_bytes, seen.name), default=None
+        )
+        if ready is None and failed is None:
+            return None
+        return ClusterBounds(
+            largest_failed_bytes=failed.limit_bytes if failed else None,
+            largest_failed_pod=failed.name if failed else None,
+            smallest_ready_bytes=ready.limit_bytes if ready else None,
+            smallest_ready_pod=ready.name if ready else None,
+        )
+
+    @staticmethod
+    def _others(seen: dict[SandboxKind, list[_Seen]], kind: SandboxKind, context: PodContext) -> list[_Seen]:
+        return [entry for entry in seen.get(kind, ()) if entry.name != context.name]
+
+
+def _sandbox_kind(context: PodContext) -> SandboxKind | None:
+    if context.node is None:
+        return None
+    info = context.node.status.node_info
+    if not info.container_runtime_version or not info.kernel_version:
+        return None
+    return info.container_runtime_version, info.kernel_version, context.handler or ""
+
+
+def _has_ready_sandbox(context: PodContext) -> bool:
+    condition = context.sandbox_condition
+    if condition is not None:
+        return condition.status == "True"
+    return any(status.state.running is not None for status in context.statuses())
+
+
+def _fails_on_memory(context: PodContext) -> bool:
+    return any(error.failure.proof is Proof.MEMORY for error in context.sandbox_errors)
+
+
+def _resized(pod: Pod) -> bool:
+    """Its sandbox may have started under another limit than the one that stands there now."""
+    return pod.metadata.generation > 1
+
+
+def pod_contexts(survey: Survey, cluster: ClusterContext) -> list[PodContext]:
+    """The kept pods with what was read about them, and with what they prove about one another."""
+    alone = [PodContext(pod, cluster, siblings=survey.siblings(pod)) for pod in survey.kept]
+    lab = SandboxLab(alone)
+    return [
+        PodContext(context.pod, cluster, bounds=bounds, siblings=context.siblings)
+        if (bounds := lab.bounds(context))
+        else context
+        for context in alone
+    ]

@@ -1,0 +1,58 @@
+"""Whole recorded objects through the whole program: every case's report is the golden beside it.
+
+A case `fires-*.yaml` of a rule must show a finding of that rule, a `silent-*.yaml` none; the golden holds what *all* rules
+find in it. `pytest tests/test_cases.py --update-goldens` writes the goldens anew: read the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubectl_memdoctor.cli import main
+from kubectl_memdoctor.rules import rules
+
+CASES = Path(__file__).parent / "cases"
+PATHS = sorted(CASES.glob("*/*.yaml"))
+
+
+def report_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    main(["ns", "--all", "-f", str(path), "-o", "json"])
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    report["cluster"]["recording"] = path.name
+    return report
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_case(path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
+    report = report_of(path, capsys)
+    golden = path.with_suffix(".json")
+    if request.config.getoption("--update-goldens"):
+        golden.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    fired = {finding["rule"] for finding in report["findings"]}
+    assert (path.parent.name in fired) == path.stem.startswith("fires-")
+    assert report == json.loads(golden.read_text())
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_case_says_where_it_comes_from(path: Path) -> None:
+    assert path.read_text().startswith("# provenance: ")
+    assert path.stem.startswith(("fires-", "silent-"))
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
+def test_every_rule_has_a_firing_and_a_silent_case(rule: Any) -> None:
+    stems = [path.stem for path in (CASES / rule.name).glob("*.yaml")]
+    assert any(stem.startswith("fires-") for stem in stems)
+    assert any(stem.startswith("silent-") for stem in stems)
+
+
+def test_every_case_belongs_to_a_rule() -> None:
+    assert {path.parent.name for path in PATHS} <= {rule.name for rule in rules()}
+
+
+def test_every_golden_has_its_case() -> None:
+    assert {path.with_suffix(".yaml") for path in CASES.glob("*/*.json")} <= set(PATHS)
