@@ -1,0 +1,183 @@
+"""Kubernetes quantities (`64Mi`, `300m`, `1e9`) as the API server reads them, digit for digit.
+
+Follows https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/api/resource/quantity.go, `UnmarshalJSON` (which
+trims spaces) and `ParseQuantity`, with their roundings, caps and overflows; tests/test_quantity.py holds both together.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+NANO = 10**9
+MAX_INT64 = (1 << 63) - 1
+
+_FORM = re.compile(r"([+-]?+)0*+([0-9]*+)(?:(\.)([0-9]*+))?+([eEinumkKMGTP]*+[+-]?+[0-9]*+)")
+_DECIMAL = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_SPACES = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Go's unicode.IsSpace without the control characters: JSON escapes those, and UnmarshalJSON does not unescape."""
+_LONGEST = 1000
+"""Characters. Go takes any length; nobody writes such a quantity, and a million digits are slow to multiply."""
+_LARGEST_EXPONENT = 60
+"""The API server takes `1e2000000000`; expanding its digits would take gigabytes."""
+
+
+class QuantityError(ValueError):
+    """The API server would refuse this text as a quantity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """The exact amount is `unscaled * 10**exponent`; `value` is what Go's Value() makes of it: whole bytes.
+
+    Value() rounds fractions up. Over 2**63-1 it wraps or gives 0, which is kept since the kubelet works with it.
+    """
+
+    unscaled: int
+    exponent: int
+    value: int
+
+    @property
+    def nano(self) -> int:
+        """The amount in units of 1e-9: no quantity is finer. Amounts over 1e60 are given with that exponent."""
+        return self.unscaled * 10 ** (min(self.exponent, _LARGEST_EXPONENT) + 9) if self.unscaled else 0
+
+
+@lru_cache(maxsize=8192)
+def parse(text: str) -> Quantity:
+    """Raises QuantityError. Clusters use few different texts, so they are remembered."""
+    trimmed = text.strip(_SPACES)
+    form = _FORM.fullmatch(trimmed) if 0 < len(trimmed) <= _LONGEST else None
+    if form is None:
+        raise QuantityError(f"quantities must be a number and a unit such as Mi, not {text[:40]!r}")
+    sign, whole, _, fraction, suffix = form.groups("")
+    if suffix in _BINARY:
+        return _binary(text, sign, whole, fraction, _BINARY[suffix], has_digits="0" in trimmed or bool(whole + fraction))
+    exponent = _DECIMAL.get(suffix)
+    if exponent is None:
+        exponent = _written_exponent(text, suffix)
+    return _decimal(sign, whole, fraction, exponent)
+
+
+def value(text: str) -> int:
+    """Bytes as the kubelet and the scheduler count them: fractions rounded up. Raises QuantityError."""
+    return parse(text).value
+
+
+def nano(text: str) -> int:
+    """The exact amount in units of 1e-9. Raises QuantityError."""
+    return parse(text).nano
+
+
+def is_whole(text: str) -> bool:
+    """Whether it is a whole number of bytes. Raises QuantityError."""
+    return parse(text).nano % NANO == 0
+
+
+def exact(text: str) -> str:
+    """The amount as a plain decimal number: `300m` -> "0.3", `64Mi` -> "67108864". Raises QuantityError."""
+    whole, rest = divmod(abs(parse(text).nano), NANO)
+    sign = "-" if parse(text).unscaled < 0 else ""
+    return f"{sign}{whole}.{rest:09}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+def format_bytes(count: int) -> str:
+    """The shortest exact binary form: 14680064 -> "14Mi", 1572864 -> "1536Ki", 1000 -> "1000"."""
+    for suffix, exponent in reversed(_BINARY.items()):
+        if count and count % (1 << exponent) == 0:
+            return f"{count >> exponent}{suffix}"
+    return str(count)
+
+
+def format_nano(amount: int) -> str:
+    """A quantity that says `amount` * 1e-9 exactly: 600000000 -> "600m", whole bytes as `format_bytes`."""
+    if amount % NANO == 0:
+        return format_bytes(amount // NANO)
+    for suffix, unit in (("m", 10**6), ("u", 10**3)):
+        if amount % unit == 0:
+            return f"{amount // unit}{suffix}"
+    return f"{amount}n"
+
+
+def likely_intended(text: str) -> str | None:
+    """What a person most likely meant by an amount far too small for memory; None when that is not clear.
+
+    Judged by the amount, since the API server rewrites texts (0.5 is stored as 500m, 64000m as 64):
+    a fraction of a byte is a lower-case m, thousandths, where M or Mi was meant (300m -> 300Mi, 0.5 -> 500Mi);
+    16 to 4096 whole bytes are a figure in Mi whose unit was forgotten (300 -> 300Mi).
+    Less could as well mean Gi, more could be anything. Raises QuantityError.
+    """
+    amount = nano(text)
+    if amount % NANO == 0:
+        count = amount // NANO
+        return f"{count}Mi" if 16 <= count <= 4096 else None
+    thousandths, finer = divmod(amount, 10**6)
+    return f"{thousandths}Mi" if finer == 0 and 0 < thousandths <= 65536 else None
+
+
+def _written_exponent(text: str, suffix: str) -> int:
+    """The 3 of `e3`. Go reads it as int64, then keeps the low 32 bits."""
+    if not re.fullmatch(r"[eE][+-]?[0-9]+", suffix) or not -MAX_INT64 - 1 <= int(suffix[1:]) <= MAX_INT64:
+        raise QuantityError(f"unable to parse the unit of quantity {text[:40]!r}")
+    return _int32(int(suffix[1:]))
+
+
+def _decimal(sign: str, whole: str, fraction: str, exponent: int) -> Quantity:
+    amount = int(sign + (whole + fraction or "0"))
+    scale = _int32(exponent - len(fraction))
+    if len(whole or "0") + len(fraction) <= 18 and scale >= -9:
+        return Quantity(amount, scale, _value_of_int64(amount, scale))
+    if amount == 0:
+        return Quantity(0, 0, 0)
+    return _of_nano(_away_from_zero(amount, scale + 9))
+
+
+def _binary(text: str, sign: str, whole: str, fraction: str, exponent: int, *, has_digits: bool) -> Quantity:
+    amount = int(sign + (whole + fraction or "0")) << exponent
+    if not fraction and len(whole or "0") + exponent * 3 // 10 <= 14:
+        return Quantity(amount, 0, amount)
+    if not has_digits:
+        # `Mi` alone is zero, `Pi` alone is refused: Go takes its slow path only for large units.
+        raise QuantityError(f"unable to parse the number of quantity {text[:40]!r}")
+    rounded = _away_from_zero(amount, 9 - len(fraction))
+    if abs(rounded) <= MAX_INT64 * NANO:
+        return _of_nano(rounded)
+    capped = MAX_INT64 if rounded > 0 else -MAX_INT64
+    return Quantity(capped, 0, capped)
+
+
+def _away_from_zero(amount: int, exponent: int) -> int:
+    """`amount * 10**exponent` as a whole number, fractions rounded away from zero, without expanding huge exponents."""
+    if exponent >= 0:
+        return int(amount * 10 ** min(exponent, _LARGEST_EXPONENT + 9))
+    digits = -(-abs(amount) // 10 ** min(-exponent, _LONGEST))
+    return digits if amount > 0 else -digits
+
+
+def _of_nano(amount: int) -> Quantity:
+    """Go's decimal form, always in nano units. Its Value() cuts negative fractions off and then adds 1."""
+    if amount >= MAX_INT64:
+        return Quantity(amount, -9, _int64(-(-amount // NANO)))
+    low = _int64(amount)
+    cut = abs(low) // NANO * (1 if low >= 0 else -1)
+    return Quantity(amount, -9, cut + (1 if low % NANO else 0))
+
+
+def _value_of_int64(amount: int, scale: int) -> int:
+    """Go's fast form: rounds away from zero, and gives 0 when the result does not fit."""
+    if scale < 0:
+        return _away_from_zero(amount, scale)
+    if scale > 18:
+        return 0
+    scaled = amount * 10**scale
+    return scaled if abs(scaled) <= MAX_INT64 else 0
+
+
+def _int32(number: int) -> int:
+    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def _int64(number: int) -> int:
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
