@@ -13,10 +13,10 @@ from functools import lru_cache
 NANO = 10**9
 MAX_INT64 = (1 << 63) - 1
 
-_FORM = re.compile(r"([+-]?+)0*+([0-9]*+)(?:(\.)([0-9]*+))?+([eEinumkKMGTP]*+[+-]?+[0-9]*+)")
+_FORM = re.compile(r"([+-]?+)0*+([0-9]*+)(?:\.([0-9]*+))?+([eEinumkKMGTP]*+[+-]?+[0-9]*+)")
 _DECIMAL = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_SPACES = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACES = " \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """Go's unicode.IsSpace without the control characters: JSON escapes those, and UnmarshalJSON does not unescape."""
 _LONGEST = 1000
 """Characters. Go takes any length; nobody writes such a quantity, and a million digits are slow to multiply."""
@@ -52,9 +52,10 @@ def parse(text: str) -> Quantity:
     form = _FORM.fullmatch(trimmed) if 0 < len(trimmed) <= _LONGEST else None
     if form is None:
         raise QuantityError(f"quantities must be a number and a unit such as Mi, not {text[:40]!r}")
-    sign, whole, _, fraction, suffix = form.groups("")
+    sign, whole, fraction, suffix = form.groups("")
     if suffix in _BINARY:
-        return _binary(text, sign, whole, fraction, _BINARY[suffix], has_digits="0" in trimmed or bool(whole + fraction))
+        digits = any(character.isdecimal() for character in trimmed)
+        return _binary(text, sign, whole, fraction, _BINARY[suffix], has_digits=digits)
     exponent = _DECIMAL.get(suffix)
     if exponent is None:
         exponent = _written_exponent(text, suffix)
@@ -151,9 +152,10 @@ def _binary(text: str, sign: str, whole: str, fraction: str, exponent: int, *, h
 def _away_from_zero(amount: int, exponent: int) -> int:
     """`amount * 10**exponent` as a whole number, fractions rounded away from zero, without expanding huge exponents."""
     if exponent >= 0:
-        return int(amount * 10 ** min(exponent, _LARGEST_EXPONENT + 9))
-    digits = -(-abs(amount) // 10 ** min(-exponent, _LONGEST))
-    return digits if amount > 0 else -digits
+        expanded: int = amount * 10 ** min(exponent, _LARGEST_EXPONENT + 9)
+        return expanded
+    rounded: int = -(-abs(amount) // 10 ** min(-exponent, _LONGEST))
+    return rounded if amount > 0 else -rounded
 
 
 def _of_nano(amount: int) -> Quantity:
