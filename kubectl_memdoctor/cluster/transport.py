@@ -142,9 +142,6 @@ class Transport:
                 response.close()
                 raise exceptions.TimeoutError
         body = b"".join(chunks)
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) != len(body):
-            raise ConnectionCut(self._line("unexpected EOF: the connection was cut in mid-answer"))
         if response.headers.get("Content-Encoding", "").lower() != "gzip":
             return body
         try:

@@ -25,6 +25,7 @@ class Stage:
     expired_port: int
     http_port: int
     proxy_port: int
+    https_proxy_port: int
     socks_port: int
 
     @property
@@ -52,6 +53,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             expired_port=stack.enter_context(api_server(recorder, tls_context(expired))),
             http_port=stack.enter_context(api_server(recorder)),
             proxy_port=stack.enter_context(connect_proxy(recorder, https_port)),
+            https_proxy_port=stack.enter_context(connect_proxy(recorder, https_port, tls_context(serving))),
             socks_port=stack.enter_context(socks_proxy(recorder, https_port)),
         )
 

@@ -23,7 +23,7 @@ def kubectl_binary() -> str | None:
 
 
 def _undispatched(kubectl: str | None) -> str | None:
-    """gcloud's kubectl asks the server for its version first, even for `config view`, and then starts a kubectl.1.NN."""
+    """gcloud's kubectl asks the server for its version, even for `config view`, and then starts a kubectl.1.NN."""
     if kubectl is None:
         return None
     dispatched = Path(kubectl).resolve().parent.glob("kubectl.1.*")

@@ -34,7 +34,7 @@ def connection_flags(arguments: Iterable[str]) -> ConnectionFlags:
 
 
 def get_pod(arguments: Iterable[str], name: str = "web") -> str:
-    """ "" when the pod was read, else the line for stderr."""
+    """Nothing when the pod was read, else the line for stderr."""
     try:
         connection = connect(start(connection_flags(arguments)))
         ApiServer(connection, sleep=lambda seconds: None).get(PODS, connection.namespace, name)

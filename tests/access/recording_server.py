@@ -57,6 +57,7 @@ class _Server(ThreadingHTTPServer):
 
 class _ApiHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     default_request_version = "HTTP/1.1"
     """Also for what is no HTTP at all, so that the 400 has a status line, as Go's server writes it."""
     server: _Server
@@ -161,10 +162,12 @@ class _ProxyServer(_Server):
 
 
 @contextlib.contextmanager
-def connect_proxy(recorder: Recorder, target: int) -> Iterator[int]:
-    """An HTTP proxy that tunnels every CONNECT to one local port, whatever name was asked for."""
+def connect_proxy(recorder: Recorder, target: int, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """A proxy that tunnels every CONNECT to one local port, whatever name was asked for."""
     server = _ProxyServer(("127.0.0.1", 0), _ProxyHandler)
     server.recorder, server.target = recorder, target
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with _running(server):
         yield server.server_address[1]
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs and flags: what `kubectl get pod web` sends, memdoctor sends; where kubectl fails, memdoctor names the same reason.
+"""What `kubectl get pod web` sends, memdoctor sends; where kubectl fails, memdoctor names the same reason.
 
 Compared are the path, the query, Authorization, impersonation headers, the client certificate's subject, the name asked
 for in TLS, whether gzip is offered, and what a proxy was asked for. kubectl's discovery requests are its own business.
@@ -460,9 +460,13 @@ def plugin_with_certificate(at: Setting) -> list[str]:
 @row()
 def plugin_with_arguments_environment_and_cluster(at: Setting) -> list[str]:
     plugin = at.plugin(credential(token="told"))
-    more = {"args": ["login", "--now"], "env": [{"name": "STAGE", "value": "prod"}], "provideClusterInfo": True}
+    more: dict[str, Any] = {
+        "args": ["login", "--now"],
+        "env": [{"name": "STAGE", "value": "prod"}],
+        "provideClusterInfo": True,
+    }
     extension = {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "me"}}
-    cluster = {"extensions": [extension], "tls_server_name": SERVER_NAME, "disable_compression": True}
+    cluster: dict[str, Any] = {"extensions": [extension], "tls_server_name": SERVER_NAME, "disable_compression": True}
     at.write(at.config(exec_user(plugin, **more), **cluster))
     return []
 
@@ -743,6 +747,13 @@ def proxy_url(at: Setting) -> list[str]:
 
 
 @row()
+def https_proxy_url(at: Setting) -> list[str]:
+    server = f"https://{SERVER_NAME}:6443"
+    at.write(at.config({"token": "t"}, server=server, proxy_url=f"https://127.0.0.1:{at.stage.https_proxy_port}"))
+    return []
+
+
+@row()
 def socks_proxy_url(at: Setting) -> list[str]:
     server = f"https://{SERVER_NAME}:6443"
     at.write(at.config({"token": "t"}, server=server, proxy_url=f"socks5://127.0.0.1:{at.stage.socks_port}"))
@@ -808,7 +819,7 @@ def no_compression_by_flag(at: Setting) -> list[str]:
 
 
 def run_kubectl(flags: list[str], stage: Stage, *arguments: str) -> str:
-    """ "" when kubectl got it, else what it wrote on stderr. What it discovered about a server it keeps for later rows."""
+    """Nothing when kubectl got it, else what it wrote on stderr. What it discovers it keeps for later rows."""
     kubectl = kubectl_binary()
     assert kubectl is not None, "no kubectl: set MEMDOCTOR_TEST_KUBECTL"
     done = subprocess.run(
