@@ -6,7 +6,7 @@ from what is there. `traits` is the quick look that decides which rules a pod is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Flag, auto

@@ -1,16 +1,13 @@
 """Pods through rules to a report.
 
-What is read beside the pods is asked for side by side with them; the pods pass by once, a page at a time; the remarkable
-ones meet the rules; what the rules find gets its owner, its command and its history.
+What is read beside the pods is asked for side by side with them; the pods pass by once, a page at a time; the
+remarkable ones meet the rules; what the rules find gets its owner, its command and its history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from kubectl_memdoctor.cluster.source import Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
@@ -88,7 +85,7 @@ def diagnose_namespaces(
                 _must_exist(reading, namespace)
         whole = selection.is_whole_cluster()
         cluster = surroundings.context(nodes.answer(), survey.requested if whole else None, minimum_bytes)
-        subjects = [
+        subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
             *(NodeContext(node, cluster) for node in _nodes_in_sight(cluster, survey, whole=whole)),
             *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey)),
@@ -225,10 +222,13 @@ class _RoundTwo:
             if shown:
                 owners.prefetch(pod)
         crowded = {
-            pod.spec.node_name for pod, shown in found if pod.spec.node_name and shown & (Trait.STARTING | Trait.SMALL_LIMIT)
+            pod.spec.node_name
+            for pod, shown in found
+            if pod.spec.node_name and shown & (Trait.STARTING | Trait.SMALL_LIMIT)
         }
         self._neighbours = [
-            reading.objects(PODS, field_selector=f"spec.nodeName={name}", noted_as=NEIGHBOURS) for name in sorted(crowded)
+            reading.objects(PODS, field_selector=f"spec.nodeName={name}", noted_as=NEIGHBOURS)
+            for name in sorted(crowded)
         ]
         killed = [pod for pod, shown in found if Trait.KILLED in shown]
         self._siblings = [

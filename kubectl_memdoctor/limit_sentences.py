@@ -1,4 +1,4 @@
-"""A memory limit in words: as it is written, in bytes, what the kubelet and the kernel make of it, where it comes from."""
+"""A memory limit in words: as written, in bytes, what the kubelet and the kernel make of it, where it comes from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def _why_none(limit: PodLimit) -> str:
     if not limit.unlimited:
         return "no container has a memory limit"
     names = ", ".join(limit.unlimited)
-    return f"container {names} has no memory limit" if len(limit.unlimited) == 1 else f"containers {names} have no memory limit"
+    return (
+        f"container {names} has no memory limit"
+        if len(limit.unlimited) == 1
+        else f"containers {names} have no memory limit"
+    )
 
 
 def _origin(limit: PodLimit) -> str:

@@ -1,7 +1,7 @@
 """Where a pod comes from: the object that holds its template, and what that template said before.
 
-Looked up for pods with findings only, once per owner. A pod's controller is followed upwards as far as a template can be
-changed: ReplicaSet to Deployment, Job to CronJob. The history is what the API keeps of it: the ReplicaSets of a
+Looked up for pods with findings only, once per owner. A pod's controller is followed upwards as far as a template can
+be changed: ReplicaSet to Deployment, Job to CronJob. The history is what the API keeps of it: the ReplicaSets of a
 Deployment, the ControllerRevisions of a StatefulSet or DaemonSet.
 """
 
@@ -78,7 +78,9 @@ def manager_of(metadata: ObjectMeta) -> str | None:
 
 def bare_pod(pod: Pod) -> PodOwner:
     metadata = pod.metadata
-    return PodOwner("Pod", metadata.namespace, metadata.name, known=True, template=pod.spec, manager=manager_of(metadata))
+    return PodOwner(
+        "Pod", metadata.namespace, metadata.name, known=True, template=pod.spec, manager=manager_of(metadata)
+    )
 
 
 def unread_owner(reference: OwnerReference, namespace: str) -> PodOwner:

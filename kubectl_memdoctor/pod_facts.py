@@ -1,4 +1,4 @@
-"""The short page of a pod: its state as kubectl words it, its memory limit and where that comes from, how it ended before."""
+"""The short page of a pod: its state as kubectl words it, its memory limit and its source, how it ended before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ MEMORY_WARNINGS = frozenset({"Unhealthy", "BackOff"})
 
 def pod_facts(context: PodContext, findings: Iterable[Finding]) -> PodFacts:
     pod = context.pod
-    own = [finding for finding in findings if finding.involved_object == context.involved(finding.involved_object.field_path)]
+    own = [
+        finding
+        for finding in findings
+        if finding.involved_object == context.involved(finding.involved_object.field_path)
+    ]
     statuses = pod.status.container_statuses
     return PodFacts(
         namespace=pod.metadata.namespace,

@@ -1,7 +1,7 @@
 """From a change to the command that makes it, where the pod comes from; and since when the limit is what it is.
 
-A rule says which container gets which limit. Here that becomes a command which `kubectl` takes as it stands and the same
-change as a strategic merge patch of the owner, together with what the owner's history tells.
+A rule says which container gets which limit. Here that becomes a command which `kubectl` takes as it stands and the
+same change as a strategic merge patch of the owner, together with what the owner's history tells.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name"
 """Put on a Job's pods by the API server, which refuses a new Job that still carries them."""
 
 
-def complete(
-    finding: Finding, pod: Pod, owner: PodOwner, limit_ranges: Sequence[LimitRange], now: datetime
-) -> Finding:
+def complete(finding: Finding, pod: Pod, owner: PodOwner, limit_ranges: Sequence[LimitRange], now: datetime) -> Finding:
     """The finding with its owner, the remedy's command and patch, and the history of the limit."""
     finding = msgspec.structs.replace(finding, owner=Owner(kind=owner.kind, namespace=owner.namespace, name=owner.name))
     remedy = finding.remedy
@@ -189,9 +187,7 @@ def _recreate(owner: PodOwner, patch: dict[str, Any]) -> str:
     )
 
 
-def _limit_range_remedy(
-    remedy: Remedy, pod: Pod, owner: PodOwner, limit_ranges: Sequence[LimitRange]
-) -> Remedy | None:
+def _limit_range_remedy(remedy: Remedy, pod: Pod, owner: PodOwner, limit_ranges: Sequence[LimitRange]) -> Remedy | None:
     """The default is mended in the LimitRange; its pods must be made anew to get it."""
     change = remedy.changes[0]
     found = _default_of(limit_ranges, _limit_of(pod.spec, change.container))
@@ -234,7 +230,9 @@ def limit_history(owner: PodOwner, container: str | None, current: str | None, n
     newest_limit = _limit_of(newest.template, container)
     if newest_limit != current:
         sentence = f"Revision {newest.number} of {_named(owner)} already says {newest_limit or 'no limit'}"
-        return LimitHistory(f"{sentence}; this pod is of an older one", _revision_evidence(owner, container, newest), None)
+        return LimitHistory(
+            f"{sentence}; this pod is of an older one", _revision_evidence(owner, container, newest), None
+        )
     start = len(revisions) - 1
     while start > 0 and _limit_of(revisions[start - 1].template, container) == current:
         start -= 1

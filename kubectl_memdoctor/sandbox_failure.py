@@ -44,7 +44,7 @@ def sandbox_verdict(pod: PodContext) -> SandboxVerdict | None:
 
 
 def _telling(errors: tuple[SandboxError, ...]) -> SandboxError:
-    """The error that proves most. Retries alternate between wordings, and one that names memory outweighs the opaque."""
+    """The error that proves most. Retries alternate between wordings: one that names memory outweighs the opaque."""
     return min(errors, key=lambda error: _STRENGTH.index(error.failure.proof))
 
 

@@ -61,7 +61,9 @@ def parse_target(text: str) -> tuple[Resource[Any], str]:
     for resource in (PODS, *HOLDERS):
         if kind.lower() in (resource.name, resource.group_resource, resource.kind.lower(), *resource.short_names):
             return resource, name
-    raise AccessError(f'error: no pods come from a resource of type "{kind}"; use a pod name or one of {_known_types()}')
+    raise AccessError(
+        f'error: no pods come from a resource of type "{kind}"; use a pod name or one of {_known_types()}'
+    )
 
 
 def _known_types() -> str:
@@ -175,4 +177,3 @@ def _pods(reading: Reading, namespace: str | None, label_selector: str, field_se
     pages = reading.source.list(PODS, namespace, label_selector=label_selector, field_selector=field_selector)
     for page in pages:
         yield from page.items
-

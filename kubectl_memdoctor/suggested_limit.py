@@ -22,7 +22,7 @@ class Suggestion:
 
 
 def for_start(limit_text: str | None, minimum_bytes: int) -> Suggestion:
-    """A limit with which the pod starts. `limit_text` is what stands there now, `minimum_bytes` what a sandbox needs."""
+    """A limit with which the pod starts. `limit_text` stands there now; a sandbox needs `minimum_bytes`."""
     intended = quantity.likely_intended(limit_text) if limit_text else None
     if intended and quantity.value(intended) >= minimum_bytes:
         return Suggestion(intended, f"Did you mean {intended}?")

@@ -100,7 +100,9 @@ class SandboxLab:
         kind = _sandbox_kind(context)
         if kind is None:
             return None
-        ready = min(self._others(self._ready, kind, context), key=lambda seen: (seen.limit_bytes, seen.name), default=None)
+        ready = min(
+            self._others(self._ready, kind, context), key=lambda seen: (seen.limit_bytes, seen.name), default=None
+        )
         failed = min(
             self._others(self._failed, kind, context), key=lambda seen: (-seen.limit_bytes, seen.name), default=None
         )

@@ -1,7 +1,8 @@
 """Whole recorded objects through the whole program: every case's report is the golden beside it.
 
-A case `fires-*.yaml` of a rule must show a finding of that rule, a `silent-*.yaml` none; the golden holds what *all* rules
-find in it. `pytest tests/test_cases.py --update-goldens` writes the goldens anew: read the difference before it is committed.
+A case `fires-*.yaml` of a rule must show a finding of that rule, a `silent-*.yaml` none; the golden holds what *all*
+rules find in it. `pytest tests/test_cases.py --update-goldens` writes the goldens anew: read the difference
+before it is committed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kubectl_memdoctor.cli import main
+
 from kubectl_memdoctor.rules import rules
 
 CASES = Path(__file__).parent / "cases"

@@ -1,7 +1,7 @@
 """The rules: one file each, found by walking this folder.
 
-A rule file's docstring is its page. Beside it stand, in capitals, what the rule is about and what it reads, and one pure
-generator `find` over the context of one pod, node or namespace:
+A rule file's docstring is its page. Beside it stand, in capitals, what the rule is about and what it reads, and one
+pure generator `find` over the context of one pod, node or namespace:
 
     SCOPE       Pod, Node or Namespace: which context `find` gets
     TRAITS      (Pod only) the traits of which a pod must show one, to be looked at

@@ -1,8 +1,8 @@
 """A pod that is not failing now has a memory limit with which its sandbox would not start.
 
 ## What it finds
-A pod-level memory limit under what the node's runtime needs to start a sandbox, on a pod whose sandbox is not failing at
-the moment: it waits for a node or for something else, or it runs since its limit was lowered in place after the start.
+A pod-level memory limit under what the node's runtime needs to start a sandbox, on a pod whose sandbox is not failing
+at the moment: it waits for a node or for something else, or its limit was lowered in place after the start.
 
 ## Why it matters
 Nothing shows until the pod is started again: after a node failure, an eviction, a roll-out. Then it stays in

@@ -2,13 +2,13 @@
 
 ## What it finds
 A pod that stays in ContainerCreating or PodInitializing since its sandbox fails, where the limit rules memory out: the
-pod as a whole has no memory limit, or one far above what any sandbox needs, or the runtime names another cause (network,
-image, runtime handler, a missing kernel feature) that the limit has no part in.
+pod as a whole has no memory limit, or one far above what any sandbox needs, or the runtime names another cause
+(network, image, runtime handler, a missing kernel feature) that the limit has no part in.
 
 The cause is named where the error names one. An error text that nobody knows is called unknown, not memory.
 
 ## Why it matters
-The words of a sandbox that memory kills (`connection reset by peer`, `broken pipe`, `EOF`) also come from other faults.
+The words of a sandbox that memory kills (`connection reset by peer`, `broken pipe`, `EOF`) also come from others.
 Knowing that the limit is fine saves raising it in vain.
 
 ## When it is wrong
@@ -74,6 +74,7 @@ def _details(pod: PodContext, verdict: SandboxVerdict) -> Iterator[str]:
     if failure.proof is Proof.NOT_MEMORY:
         yield f"The runtime says: {failure.innermost}"
     elif failure.proof is Proof.MEMORY:
-        yield "Yet the runtime speaks of memory: look for other users of the pod's memory, or of the node's, in its kernel log."
+        yield "Yet the runtime speaks of memory: the node's kernel log tells what else used it up."
     else:
-        yield f"The runtime's words ({failure.innermost}) fit many causes; the runtime's log on node {pod.pod.spec.node_name} tells more."
+        node = pod.pod.spec.node_name
+        yield f"The runtime's words ({failure.innermost}) fit many causes; its log on node {node} tells more."

@@ -19,8 +19,8 @@ Where the limit lies between the runtimes' minima, the finding is *possible*. A 
 those measured is not known here: `--minimum` sets the figure for your nodes.
 
 ## How to mend it
-Raise the limit where the pod's template is. If the unit was wrong, write the one that was meant; otherwise give at least
-the minimum that is shown, and what the program itself needs on top.
+Raise the limit where the pod's template is. If the unit was wrong, write the one that was meant; otherwise
+give at least the minimum that is shown, and what the program itself needs on top.
 
 ## References
 - The kubelet's pod limit: https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/cm/helpers_linux.go
