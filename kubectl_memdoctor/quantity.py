@@ -7,7 +7,7 @@ trims spaces) and `ParseQuantity`, with their roundings, caps and overflows; tes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 NANO = 10**9
@@ -38,11 +38,12 @@ class Quantity:
     unscaled: int
     exponent: int
     value: int
+    nano: int = field(init=False, compare=False)
+    """The amount in units of 1e-9: no quantity is finer. Amounts over 1e60 are given with that exponent."""
 
-    @property
-    def nano(self) -> int:
-        """The amount in units of 1e-9: no quantity is finer. Amounts over 1e60 are given with that exponent."""
-        return self.unscaled * 10 ** (min(self.exponent, _LARGEST_EXPONENT) + 9) if self.unscaled else 0
+    def __post_init__(self) -> None:
+        scale = 10 ** (min(self.exponent, _LARGEST_EXPONENT) + 9)
+        object.__setattr__(self, "nano", self.unscaled * scale if self.unscaled else 0)
 
 
 @lru_cache(maxsize=8192)
