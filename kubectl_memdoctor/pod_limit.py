@@ -281,7 +281,7 @@ def _source(pod_level: str | None, deciding: tuple[ContainerLimit, ...]) -> Limi
 
 
 def _is_resized(pod: Pod) -> bool:
-    """Whether a limit in force differs from the spec's. Compared in bytes: the kubelet reports what the runtime says."""
+    """Whether a limit in force differs from the spec's. In bytes, since the kubelet reports what the runtime says."""
     spec, status = pod.spec, pod.status
     if status.resources is not None and _differs(spec.resources, status.resources):
         return True

@@ -20,6 +20,7 @@ _SPACES = " \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, ran
 """Go's unicode.IsSpace without the control characters: JSON escapes those, and UnmarshalJSON does not unescape."""
 _LONGEST = 1000
 """Characters. Go takes any length; nobody writes such a quantity, and a million digits are slow to multiply."""
+_UNCHECKED_SCALES = (1, 2, 3, 6, 9)
 _LARGEST_EXPONENT = 60
 """The API server takes `1e2000000000`; expanding its digits would take gigabytes."""
 
@@ -54,13 +55,15 @@ def parse(text: str) -> Quantity:
     if form is None:
         raise QuantityError(f"quantities must be a number and a unit such as Mi, not {text[:40]!r}")
     sign, whole, fraction, suffix = form.groups("")
-    if suffix in _BINARY:
-        digits = any(character.isdecimal() for character in trimmed)
-        return _binary(text, sign, whole, fraction, _BINARY[suffix], has_digits=digits)
-    exponent = _DECIMAL.get(suffix)
-    if exponent is None:
-        exponent = _written_exponent(text, suffix)
-    return _decimal(sign, whole, fraction, exponent)
+    binary = _BINARY.get(suffix, 0)
+    exponent = 0 if binary else _exponent(text, suffix)
+    quantity = _fast(sign, whole, fraction, exponent, binary)
+    if quantity is not None:
+        return quantity
+    if not any(character.isdecimal() for character in trimmed.removesuffix(suffix)):
+        # `Mi` and `m` alone are zero, `Pi` and `e-12` are refused: only the slow form wants a digit.
+        raise QuantityError(f"unable to parse the number of quantity {text[:40]!r}")
+    return _slow(sign, whole, fraction, exponent, binary)
 
 
 def value(text: str) -> int:
@@ -119,63 +122,67 @@ def likely_intended(text: str) -> str | None:
     return f"{thousandths}Mi" if finer == 0 and 0 < thousandths <= 65536 else None
 
 
-def _written_exponent(text: str, suffix: str) -> int:
-    """The 3 of `e3`. Go reads it as int64, then keeps the low 32 bits."""
+def _exponent(text: str, suffix: str) -> int:
+    """-3 for `m`, 3 for `e3`, which Go reads as int64 and then keeps the low 32 bits of."""
+    known = _DECIMAL.get(suffix)
+    if known is not None:
+        return known
     if not re.fullmatch(r"[eE][+-]?[0-9]+", suffix) or not -MAX_INT64 - 1 <= int(suffix[1:]) <= MAX_INT64:
         raise QuantityError(f"unable to parse the unit of quantity {text[:40]!r}")
     return _int32(int(suffix[1:]))
 
 
-def _decimal(sign: str, whole: str, fraction: str, exponent: int) -> Quantity:
+def _fast(sign: str, whole: str, fraction: str, exponent: int, binary: int) -> Quantity | None:
+    """Go's int64 with a decimal scale; None for what it holds too many digits for."""
+    digits = len(whole or "0") + len(fraction)
     amount = int(sign + (whole + fraction or "0"))
+    if binary:
+        if fraction or digits + binary * 3 // 10 > 14:
+            return None
+        return Quantity(amount << binary, 0, amount << binary)
     scale = _int32(exponent - len(fraction))
-    if len(whole or "0") + len(fraction) <= 18 and scale >= -9:
-        return Quantity(amount, scale, _value_of_int64(amount, scale))
-    if amount == 0:
-        return Quantity(0, 0, 0)
-    return _of_nano(_away_from_zero(amount, scale + 9))
+    return Quantity(amount, scale, _value_of_int64(amount, scale)) if digits <= 18 and scale >= -9 else None
 
 
-def _binary(text: str, sign: str, whole: str, fraction: str, exponent: int, *, has_digits: bool) -> Quantity:
-    amount = int(sign + (whole + fraction or "0")) << exponent
-    if not fraction and len(whole or "0") + exponent * 3 // 10 <= 14:
-        return Quantity(amount, 0, amount)
-    if not has_digits:
-        # `Mi` alone is zero, `Pi` alone is refused: Go takes its slow path only for large units.
-        raise QuantityError(f"unable to parse the number of quantity {text[:40]!r}")
-    rounded = _away_from_zero(amount, 9 - len(fraction))
-    if abs(rounded) <= MAX_INT64 * NANO:
-        return _of_nano(rounded)
-    capped = MAX_INT64 if rounded > 0 else -MAX_INT64
-    return Quantity(capped, 0, capped)
+def _slow(sign: str, whole: str, fraction: str, exponent: int, binary: int) -> Quantity:
+    """Go's big decimal, which rounds to whole nano units, away from zero, and caps amounts in binary units."""
+    amount = int(sign + (whole + fraction or "0")) << binary
+    scale = _int32(exponent - len(fraction))
+    if scale < -9:
+        amount, scale = _away_from_zero(amount, -9 - scale), -9
+    if binary and abs(amount) > MAX_INT64 * 10**-scale:
+        capped = MAX_INT64 if amount > 0 else -MAX_INT64
+        return Quantity(capped, 0, capped)
+    # 2**64 divides 10**64, so that nothing is left of larger amounts in 64 bits.
+    return Quantity(amount, scale, _value_of_big(amount * 10 ** (scale + 9)) if scale < 64 else 0)
 
 
-def _away_from_zero(amount: int, exponent: int) -> int:
-    """`amount * 10**exponent` as a whole number, fractions rounded away from zero, without expanding huge exponents."""
-    if exponent >= 0:
-        expanded: int = amount * 10 ** min(exponent, _LARGEST_EXPONENT + 9)
-        return expanded
-    rounded: int = -(-abs(amount) // 10 ** min(-exponent, _LONGEST))
-    return rounded if amount > 0 else -rounded
+def _away_from_zero(amount: int, digits: int) -> int:
+    """`amount` without its last `digits` decimal digits. A text holds at most _LONGEST, so more need no expanding."""
+    rounded: int = -(-abs(amount) // 10 ** min(digits, _LONGEST))
+    return rounded if amount >= 0 else -rounded
 
 
-def _of_nano(amount: int) -> Quantity:
-    """Go's decimal form, always in nano units. Its Value() cuts negative fractions off and then adds 1."""
+def _value_of_big(amount: int) -> int:
+    """Whole bytes of nano units by Go's slow form: it cuts negative fractions off and then adds 1."""
     if amount >= MAX_INT64:
-        return Quantity(amount, -9, _int64(-(-amount // NANO)))
+        return _int64(-(-amount // NANO))
     low = _int64(amount)
     cut = abs(low) // NANO * (1 if low >= 0 else -1)
-    return Quantity(amount, -9, cut + (1 if low % NANO else 0))
+    return cut + (1 if low % NANO else 0)
 
 
 def _value_of_int64(amount: int, scale: int) -> int:
-    """Go's fast form: rounds away from zero, and gives 0 when the result does not fit."""
+    """Whole bytes by Go's fast form: rounds away from zero; what does not fit wraps or is 0, depending on the scale.
+
+    https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/api/resource/math.go (positiveScaleInt64)
+    """
     if scale < 0:
-        return _away_from_zero(amount, scale)
-    if scale > 18:
-        return 0
-    scaled = amount * 10**scale
-    return scaled if abs(scaled) <= MAX_INT64 else 0
+        return _away_from_zero(amount, -scale)
+    scaled: int = amount * 10 ** min(scale, 19)
+    if abs(scaled) <= MAX_INT64:
+        return scaled
+    return _int64(scaled) if scale in _UNCHECKED_SCALES else 0
 
 
 def _int32(number: int) -> int:
