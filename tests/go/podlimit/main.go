@@ -26,8 +26,9 @@ func main() {
 		if err := json.Unmarshal(in.Bytes(), &pod); err != nil {
 			panic(err)
 		}
-		request := resource.PodRequests(&pod, resource.PodResourcesOptions{})[v1.ResourceMemory]
+		// First, since PodRequests adds the overhead to the pod's own quantities where they are big decimals.
 		qos := qosClass(&pod)
+		request := resource.PodRequests(&pod, resource.PodResourcesOptions{})[v1.ResourceMemory]
 		fmt.Fprintln(out, limit(&pod, qos), request.Value(), qos)
 	}
 	if err := in.Err(); err != nil {
