@@ -1,0 +1,219 @@
+"""A change of a running pod's memory is not put into effect: its resize in place is deferred, infeasible or failed.
+
+## What it finds
+A pod whose memory requests or limits were changed while it runs, where the kubelet says that it cannot do so: Deferred
+(no room on the node now), Infeasible (never on this node) or Error (the runtime refused, as it does for a limit below
+what is used). Resizes that concern cpu only are left alone.
+
+## Why it matters
+The spec shows the new figures, but the old ones are in force: the container is still killed at the old limit.
+
+## When it is wrong
+A deferred resize goes through by itself as soon as other pods leave room. Where the kubelet's message does not name
+memory, the finding rests on the figures in spec and status alone and is *likely*.
+
+## How to mend it
+Ask for less, make room on the node, or take the change back (the command does); a pod that is made anew may land on
+another node.
+
+## References
+- Resize: https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/#pod-resize-status
+- The design: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/1287-in-place-update-pod-resources
+- The kubelet's words: https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/allocation/allocation_manager.go
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kubectl_memdoctor import quantity
+from kubectl_memdoctor.context import PodContext, Trait
+from kubectl_memdoctor.duration import human_duration
+from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Remedy, Severity
+from kubectl_memdoctor.node_room import at_least, at_most
+from kubectl_memdoctor.objects import EVENTS, NODES, PODS, ContainerStatus
+
+SCOPE = PodContext
+TRAITS = Trait.RESIZING
+NEEDS = (PODS,)
+USES = (EVENTS, NODES)
+SUPERSEDES = ()
+
+_HEADLINES = {
+    "Deferred": "waits for its memory resize: the node has no room for it now",
+    "Infeasible": "does not get its memory resize: it cannot be done on this node",
+    "Error": "does not get its memory resize: the node failed to do it",
+}
+_MEMORY = re.compile(r"\bmemory\b(?! manager)", re.IGNORECASE)
+_CPU = re.compile(r"\bcpu\b(?! manager)", re.IGNORECASE)
+_FIGURES = re.compile(
+    r"\bmemory, requested: (?P<requested>\d{1,19})(?:, used: (?P<used>\d{1,19}))?, capacity: (?P<capacity>\d{1,19})",
+    re.IGNORECASE,
+)
+_BELOW_USAGE = re.compile(r"\bbelow current usage \((\d{1,19})\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stuck:
+    """`field` is where the kubelet says it."""
+
+    reason: str
+    message: str
+    field: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """One quantity that is wanted and not in force. `kind` is limits or requests."""
+
+    container: str
+    list_name: str
+    index: int
+    kind: str
+    wanted: str
+    in_force: str
+    field_in_force: str
+
+
+def find(pod: PodContext) -> Iterator[Finding]:
+    stuck = _stuck(pod)
+    if stuck is None:
+        return
+    differences = tuple(_differences(pod))
+    named = _MEMORY.search(stuck.message) is not None
+    if not named and (not differences or _CPU.search(stuck.message)):
+        return
+    yield Finding(
+        rule="pod-memory-resize-stuck",
+        severity=Severity.WARNING,
+        confidence=Confidence.CONFIRMED if named else Confidence.LIKELY,
+        involved_object=pod.involved(),
+        message=_HEADLINES[stuck.reason],
+        details=tuple(_details(pod, stuck, differences)),
+        memory=pod.pod_memory(),
+        evidence=tuple(_evidence(pod, stuck, differences)),
+        remedy=_remedy(pod, stuck, differences),
+    )
+
+
+def _stuck(pod: PodContext) -> _Stuck | None:
+    """Conditions since Kubernetes 1.33, status.resize before."""
+    for condition in pod.pod.status.conditions:
+        pending = condition.type == "PodResizePending" and condition.reason in ("Deferred", "Infeasible")
+        failed = condition.type == "PodResizeInProgress" and condition.reason == "Error"
+        if condition.status == "True" and (pending or failed):
+            field = f"status.conditions[{condition.type}]"
+            return _Stuck(condition.reason, condition.message, field, condition.last_transition_time)
+    resize = pod.pod.status.resize
+    return _Stuck(resize, "", "status.resize", None) if resize in ("Deferred", "Infeasible") else None
+
+
+def _differences(pod: PodContext) -> Iterator[_Difference]:
+    spec, status = pod.pod.spec, pod.pod.status
+    for list_name, containers, status_list, statuses in (
+        ("containers", spec.containers, "containerStatuses", status.container_statuses),
+        ("initContainers", spec.init_containers, "initContainerStatuses", status.init_container_statuses),
+    ):
+        by_name = {entry.name: entry for entry in statuses}
+        for index, container in enumerate(containers):
+            reported = by_name.get(container.name)
+            if reported is None:
+                continue
+            for kind, wanted in (("limits", container.resources.limits), ("requests", container.resources.requests)):
+                found = _in_force(reported, kind)
+                if found is not None and "memory" in wanted and _differ(wanted["memory"], found[0]):
+                    where = f"status.{status_list}{{{container.name}}}.{found[1]}"
+                    yield _Difference(container.name, list_name, index, kind, wanted["memory"], found[0], where)
+
+
+def _in_force(status: ContainerStatus, kind: str) -> tuple[str, str] | None:
+    """The quantity and the field that says it."""
+    amounts = getattr(status.resources, kind, {}) if status.resources is not None else {}
+    if "memory" in amounts:
+        return amounts["memory"], f"resources.{kind}.memory"
+    if kind == "requests" and "memory" in status.allocated_resources:
+        return status.allocated_resources["memory"], "allocatedResources.memory"
+    return None
+
+
+def _differ(wanted: str, in_force: str) -> bool:
+    try:
+        return quantity.value(wanted) != quantity.value(in_force)
+    except quantity.QuantityError:
+        return False
+
+
+def _details(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ...]) -> Iterator[str]:
+    if stuck.since is not None:
+        yield f"It has been so for {human_duration(pod.now - stuck.since)}."
+    for entry in differences:
+        kind = entry.kind.removesuffix("s")
+        yield f"Container {entry.container}: memory {kind} {entry.wanted} is wanted, {entry.in_force} is in force."
+    yield from _figures(stuck.message)
+
+
+def _figures(message: str) -> Iterator[str]:
+    usage = _BELOW_USAGE.search(message)
+    if usage is not None:
+        yield f"It uses {at_least(int(usage[1]))} now, more than the new limit allows."
+        return
+    found = _FIGURES.search(message)
+    if found is None:
+        if message:
+            yield f"The kubelet says: {message}"
+        return
+    requested, capacity = int(found["requested"]), int(found["capacity"])
+    if found["used"] is None:
+        yield f"The pod would request {at_least(requested)}; the node has {at_most(capacity)} altogether."
+        return
+    missing = requested + int(found["used"]) - capacity
+    yield (
+        f"The pod would request {at_least(requested)}; the others on the node request {at_least(int(found['used']))} "
+        f"of {at_most(capacity)}, so {at_least(max(missing, 0))} are missing."
+    )
+
+
+def _evidence(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ...]) -> Iterator[Evidence]:
+    value = f"{stuck.reason}: {stuck.message}" if stuck.message else stuck.reason
+    yield pod.evidence(stuck.field, value, stuck.since)
+    for entry in differences:
+        yield pod.evidence(f"spec.{entry.list_name}[{entry.index}].resources.{entry.kind}.memory", entry.wanted)
+        yield pod.evidence(entry.field_in_force, entry.in_force)
+    for group in pod.events_of("ResizeDeferred", "ResizeInfeasible", "ResizeError"):
+        yield group.evidence()
+
+
+def _remedy(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ...]) -> Remedy:
+    text = {
+        "Deferred": "It goes through once other pods leave room",
+        "Infeasible": "Ask for less, or make the pod anew with its new size so that another node can take it",
+        "Error": "Ask for a limit above what is used now",
+    }[stuck.reason]
+    if not differences:
+        return Remedy(text=f"{text}.")
+    patch = json.dumps(_undo(differences), separators=(",", ":"))
+    return Remedy(
+        text=f"{text}; the command takes the change back (kubectl 1.32 or newer).",
+        command=f"kubectl -n {shlex.quote(pod.pod.metadata.namespace)} patch pod {shlex.quote(pod.pod.metadata.name)} "
+        f"--subresource=resize --type=strategic -p {shlex.quote(patch)}",
+    )
+
+
+def _undo(differences: tuple[_Difference, ...]) -> dict[str, Any]:
+    spec: dict[str, dict[str, dict[str, Any]]] = {}
+    for entry in differences:
+        resources = spec.setdefault(entry.list_name, {}).setdefault(entry.container, {})
+        resources[entry.kind] = {"memory": entry.in_force}
+    return {
+        "spec": {
+            list_name: [{"name": name, "resources": resources} for name, resources in containers.items()]
+            for list_name, containers in spec.items()
+        }
+    }
