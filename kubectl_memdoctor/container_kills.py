@@ -34,7 +34,7 @@ SAME_MOMENT = timedelta(seconds=15)
 KEEPS_DYING = timedelta(hours=1)
 """A container that was restarted more than once and killed this recently keeps dying."""
 
-SUM_OF_LIMITS = "containers[*].resources.limits.memory"
+SUM_OF_LIMITS = "spec.containers[*].resources.limits.memory"
 
 
 class Killer(StrEnum):
@@ -134,6 +134,7 @@ class KilledContainer:
             pods=self.pod.siblings.total,
             killed_pods=self.pod.siblings.oom_killed,
             pod_age=self.pod.now - made if made else None,
+            initialises=self.title.startswith("its init container "),
         )
 
     def memory(self) -> Memory:
@@ -164,9 +165,12 @@ class KilledContainer:
         yield from dict.fromkeys(events)
 
     def when(self) -> str:
-        """` 5m ago`, or nothing when the time is not known."""
+        """` 5m ago`, ` just now`, or nothing when the time is not known."""
         finished = self.newest.end.terminated.finished_at
-        return f" {human_duration(self.pod.now - finished)} ago" if finished else ""
+        if finished is None:
+            return ""
+        age = self.pod.now - finished
+        return f" {human_duration(age)} ago" if age >= timedelta(seconds=1) else " just now"
 
 
 _LISTS = {
@@ -221,11 +225,11 @@ def limit_in_force(pod: PodContext, name: str) -> LimitInForce | None:
     An ephemeral container has no limit, but runs in the pod's cgroup, which has the sum of the others'.
     """
     limit = pod.container_limit(name)
-    if limit is None or not limit.quantity or not _bytes(limit.quantity):
+    if limit is None or not limit.quantity or (_bytes(limit.quantity) or 0) <= 0:
         total = pod.limit
         if total.limit_bytes is None or total.quantity is None or total.source is None:
             return None
-        return LimitInForce(total.quantity, f"the sum of spec.{SUM_OF_LIMITS}", total.source, of_pod=True)
+        return LimitInForce(total.quantity, SUM_OF_LIMITS, total.source, of_pod=True)
     if limit.field == POD_LEVEL_FIELD:
         in_force = LimitInForce(limit.quantity, limit.field, LimitSource.POD, of_pod=True)
         return _as_reported(in_force, pod.pod.status.resources, "status.resources")
@@ -239,7 +243,7 @@ def limit_in_force(pod: PodContext, name: str) -> LimitInForce | None:
 def _as_reported(limit: LimitInForce, reported: ResourceRequirements | None, field: str) -> LimitInForce:
     text = reported.limits.get("memory") if reported else None
     in_force = _bytes(text)
-    if text is None or not in_force or in_force == limit.bytes:
+    if text is None or in_force is None or in_force <= 0 or in_force == limit.bytes:
         return limit
     return dataclasses.replace(limit, quantity=text, field=f"{field}.limits.memory")
 
@@ -298,7 +302,7 @@ def _during(time: datetime | None, lifetime: tuple[datetime | None, datetime | N
     start, finish = lifetime
     if time is None or start is None or finish is None:
         return True
-    return start <= time <= finish + SAME_MOMENT
+    return start <= time and time - finish <= SAME_MOMENT
 
 
 def _node_oom(pod: PodContext, end: ContainerEnd) -> Evidence | None:

@@ -84,17 +84,23 @@ def _led_to(pod: PodContext, group: EventGroup, end: ContainerEnd) -> bool:
     finished = end.terminated.finished_at
     if finished is None:
         return False
-    if any(_within_grace(pod, time, finished) for time in (group.last, group.first) if time):
+    if any(_in_run(end, time) and _within_grace(pod, time, finished) for time in (group.last, group.first) if time):
         return True
     if group.count < 3 or group.first is None or group.last is None or end.terminated.reason == "OOMKilled":
         return False
     return group.first <= finished <= group.last
 
 
+def _in_run(end: ContainerEnd, time: datetime) -> bool:
+    """What happened before a run began ended the one before it."""
+    started = end.terminated.started_at
+    return started is None or time - started >= -CLOCK_SLACK
+
+
 def _within_grace(pod: PodContext, killing: datetime, finished: datetime) -> bool:
     seconds = pod.pod.spec.termination_grace_period_seconds
     grace = timedelta(seconds=min(seconds, 86400)) if seconds is not None and seconds >= 0 else DEFAULT_GRACE
-    return killing - CLOCK_SLACK <= finished <= killing + grace + LATE
+    return -CLOCK_SLACK <= finished - killing <= grace + LATE
 
 
 # https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/preemption/preemption.go,
@@ -144,7 +150,7 @@ def _by_condition(pod: PodContext, end: ContainerEnd) -> Iterator[KillReason]:
 def _by_deletion(pod: PodContext, end: ContainerEnd) -> Iterator[KillReason]:
     """deletionTimestamp lies at the end of the grace period, not at its beginning."""
     deadline, finished = pod.pod.metadata.deletion_timestamp, end.terminated.finished_at
-    if deadline is None or finished is None or not deadline - CLOCK_SLACK <= finished <= deadline + LATE:
+    if deadline is None or finished is None or not -CLOCK_SLACK <= finished - deadline <= LATE:
         return
     evidence = pod.evidence("metadata.deletionTimestamp", deadline.isoformat().replace("+00:00", "Z"), deadline)
     words = "the pod was deleted, and it was still running when its grace period ended"
@@ -159,9 +165,9 @@ def _by_failing_probe(pod: PodContext, end: ContainerEnd) -> Iterator[KillReason
         return
     for group in pod.events_of("Unhealthy"):
         probe = re.match(r"(liveness|startup) probe", group.message, re.IGNORECASE)
-        if probe is None or group.last is None or not _names(group, end):
+        if probe is None or group.last is None or not _in_run(end, group.last) or not _names(group, end):
             continue
-        if finished - PROBING <= group.last <= finished + CLOCK_SLACK:
+        if -CLOCK_SLACK <= finished - group.last <= PROBING:
             kind = probe[1].lower()
             words = f"its {kind} probe was failing, after which the kubelet kills"
             yield KillReason(f"failed {kind} probe", words, Confidence.LIKELY, group.evidence())

@@ -42,11 +42,19 @@ def _bytes(text: str | None) -> int | None:
 
 
 def at_least(count: int) -> str:
-    """Bytes in words, rounded up to whole mebibytes where they are many: what is missing."""
-    return quantity.format_bytes(-(-count // MEBIBYTE) * MEBIBYTE if count > 16 * MEBIBYTE else count)
+    """Bytes in words, rounded up to whole mebibytes or gibibytes where they are many: what is missing."""
+    step = _step(count)
+    return quantity.format_bytes(-(-count // step) * step)
 
 
 def at_most(count: int) -> str:
     """Bytes in words, rounded down likewise: what is left. Nothing is left of a node that is overcommitted."""
     count = max(count, 0)
-    return quantity.format_bytes(count // MEBIBYTE * MEBIBYTE if count > 16 * MEBIBYTE else count)
+    step = _step(count)
+    return quantity.format_bytes(count // step * step)
+
+
+def _step(count: int) -> int:
+    if count > 64 * 1024 * MEBIBYTE:
+        return 1024 * MEBIBYTE
+    return MEBIBYTE if count > 16 * MEBIBYTE else 1

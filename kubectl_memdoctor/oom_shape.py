@@ -16,6 +16,8 @@ STARTING_UP = timedelta(minutes=1)
 LONG_RUN = timedelta(hours=1)
 FRESH = timedelta(hours=1)
 """A pod younger than this came with a recent roll-out or scaling."""
+LONGEST_BACK_OFF = timedelta(minutes=5)
+"""The kubelet's longest pause between two starts of a container."""
 
 
 class Pace(Enum):
@@ -41,6 +43,16 @@ class OomShape:
     pods: int = 1
     killed_pods: int = 1
     pod_age: timedelta | None = None
+    initialises: bool = False
+    """An init container: all it does is done at the start."""
+
+    @property
+    def every_start(self) -> bool:
+        """Whether all runs ended as soon, though the status keeps but the last two: for longer ones the pod is too
+        young for so many restarts."""
+        if self.restarts < 2 or self.pod_age is None:
+            return False
+        return self.pod_age <= (self.restarts + 1) * (STARTING_UP + LONGEST_BACK_OFF)
 
     @property
     def pace(self) -> Pace:
@@ -73,8 +85,9 @@ def shape_sentences(shape: OomShape) -> Iterator[str]:
 def _pace_sentence(shape: OomShape) -> Iterator[str]:
     after = _span(shape.lasted)
     if shape.pace is Pace.AT_START:
-        each = "each start" if shape.restarts > 1 else "its start"
-        yield f"It was killed {after} after {each}: it needs more than this just to start."
+        which = "every start" if shape.every_start else "its last start" if shape.restarts else "its start"
+        purpose = "for its work" if shape.initialises else "just to start"
+        yield f"It was killed {after} after {which}: it needs more than this {purpose}."
     elif shape.pace is Pace.AT_WORK:
         yield f"It was killed {after} after its start: it started well, and what it then did took more."
     elif shape.pace is Pace.GROWS:

@@ -68,6 +68,8 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     yield "The runtime marks a container OOMKilled as soon as any process in it is killed, and the mark stays."
     if kill.reason is not None:
         yield f"What ended the container itself: {kill.reason.words}."
+    elif kill.end.terminated.exit_code == 0 and killed.title.startswith("its init container "):
+        yield "It left with exit code 0, but since Kubernetes 1.23 an init container with this mark counts as failed."
     elif kill.end.terminated.exit_code == 0:
         yield "It left with exit code 0, so it counts as a success: what the killed process had to do may be missing."
     else:

@@ -30,6 +30,7 @@ that is shown, and what the program itself needs on top.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +38,6 @@ from datetime import timedelta
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.container_kills import LimitInForce, limit_in_force
 from kubectl_memdoctor.context import SIGKILL_EXIT, START_FAILED, PodContext, Trait
-from kubectl_memdoctor.evidence.event_groups import EventGroup
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, read_runtime_error
 from kubectl_memdoctor.finding import (
     Confidence,
@@ -71,6 +71,10 @@ SUPERSEDES = (
 AT_ONCE = timedelta(seconds=2)
 """A run that was killed within so much of its start (in whole seconds) may not have got as far as the program."""
 
+_ABOUT_IMAGE = re.compile(r"Failed to \w+ (?:default )?image|Error: (?:Err|Invalid)?Image")
+"""The kubelet says Failed of images, too.
+https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/images/image_manager.go"""
+
 _STRENGTH = (Proof.MEMORY, Proof.NOT_MEMORY, Proof.POSSIBLE, Proof.UNKNOWN)
 
 
@@ -99,7 +103,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
         if limit is None:
             continue
         verdict = _verdict(pod, limit, failures)
-        if verdict is not None:
+        if verdict is not None and not (_started(status) and verdict.confidence is Confidence.POSSIBLE):
             yield _finding(pod, status, limit, failures, verdict)
 
 
@@ -111,23 +115,19 @@ def _failures(pod: PodContext, status: ContainerStatus) -> Iterator[_Failure]:
     found = []
     if waiting is not None and waiting.reason in START_FAILED:
         evidence = pod.evidence(f"{where}.state.waiting", _text(waiting.reason, waiting.message))
-        found.append(_Failure(evidence, read_runtime_error(waiting.message) if waiting.message else None))
+        found.append(_Failure(evidence, read_runtime_error(waiting.message)))
     for end in pod.ends:
         terminated = end.terminated
         if end.container == status.name and terminated.reason in START_FAILED:
             evidence = pod.evidence(end.field, _text(terminated.reason, terminated.message), terminated.finished_at)
-            found.append(_Failure(evidence, read_runtime_error(terminated.message) if terminated.message else None))
+            found.append(_Failure(evidence, read_runtime_error(terminated.message)))
     if found:
         found += [
             _Failure(group.evidence(), read_runtime_error(group.message))
             for group in pod.events_of("Failed")
-            if group.field_path == f"spec.{path}" and not _is_about_image(group)
+            if group.field_path == f"spec.{path}" and not _ABOUT_IMAGE.match(group.message)
         ]
     yield from found or _killed_at_once(pod, status)
-
-
-def _is_about_image(group: EventGroup) -> bool:
-    return "image" in group.message.lower() or "ErrImage" in group.message
 
 
 def _killed_at_once(pod: PodContext, status: ContainerStatus) -> Iterator[_Failure]:
@@ -171,7 +171,7 @@ def _verdict(pod: PodContext, limit: LimitInForce, failures: tuple[_Failure, ...
         override_bytes=pod.cluster.minimum_bytes,
     )
     if not told:
-        return _by_kill(limit.bytes, minimum) if failures[0].evidence.value.startswith("OOMKilled") else None
+        return _by_kill(limit.bytes, minimum)
     failure = min(told, key=lambda entry: _STRENGTH.index(entry.proof))
     if failure.stated_minimum_bytes is not None:
         stated = failure.stated_minimum_bytes
@@ -179,9 +179,22 @@ def _verdict(pod: PodContext, limit: LimitInForce, failures: tuple[_Failure, ...
             return None
         scope = failure.stated_scope or "container"
         needs = f"The runtime takes no limit below {quantity.format_bytes(stated)} for a {scope}"
-        return _Verdict(Confidence.CONFIRMED, stated, needs, failure.because)
+        return _Verdict(Confidence.CONFIRMED, stated, needs, _because(limit.bytes, failure))
     confidence = _confidence(limit.bytes, minimum, failure)
-    return _Verdict(confidence, minimum.high_bytes, minimum.reason, failure.because) if confidence else None
+    if confidence is None:
+        return None
+    return _Verdict(confidence, minimum.high_bytes, minimum.reason, _because(limit.bytes, failure))
+
+
+def _because(limit: int, failure: RuntimeFailure) -> str:
+    """A sentence: what the runtime's words add to the limit."""
+    if failure.proof is Proof.MEMORY:
+        return f"The error tells: {failure.because.rstrip('.')}."
+    if limit < PAGE_BYTES:
+        return "With less than one page nothing starts, whatever the error says."
+    if failure.proof is Proof.POSSIBLE:
+        return f"The error fits: {failure.because.rstrip('.')}."
+    return "The error's words are not known here: only the limit speaks."
 
 
 def _by_kill(limit: int, minimum: SandboxMinimum) -> _Verdict | None:
@@ -189,7 +202,7 @@ def _by_kill(limit: int, minimum: SandboxMinimum) -> _Verdict | None:
     if limit >= minimum.low_bytes:
         return None
     confidence = Confidence.CONFIRMED if limit < PAGE_BYTES else Confidence.LIKELY
-    return _Verdict(confidence, minimum.high_bytes, minimum.reason, "it was killed for memory as soon as it started")
+    return _Verdict(confidence, minimum.high_bytes, minimum.reason, "It was killed for memory as soon as it started.")
 
 
 def _confidence(limit: int, minimum: SandboxMinimum, failure: RuntimeFailure) -> Confidence | None:
@@ -209,15 +222,15 @@ def _confidence(limit: int, minimum: SandboxMinimum, failure: RuntimeFailure) ->
 def _finding(
     pod: PodContext, status: ContainerStatus, limit: LimitInForce, failures: tuple[_Failure, ...], verdict: _Verdict
 ) -> Finding:
-    started = status.state.running is not None
+    started = _started(status)
     path = _path(pod, status)
     return Finding(
         rule="container-memory-limit-too-small",
-        severity=Severity.WARNING if started else Severity.CRITICAL,
+        severity=Severity.WARNING if started or pod.pod.status.phase == "Failed" else Severity.CRITICAL,
         confidence=verdict.confidence,
         involved_object=pod.involved(f"spec.{path}"),
         message=(
-            f"its {_kind(path)} {status.name} {'hardly starts' if started else 'cannot start'}: "
+            f"its {_kind(path)} {status.name} {'failed to start' if started else 'cannot start'}: "
             f"{'the pod' if limit.of_pod else 'it'} has a memory limit of only {limit.quantity}"
         ),
         details=tuple(_details(limit, verdict)),
@@ -231,6 +244,11 @@ def _finding(
         ruled_out=tuple(_ruled_out(pod)),
         remedy=_remedy(status.name, limit, verdict),
     )
+
+
+def _started(status: ContainerStatus) -> bool:
+    """It came up after all: what failed before may have been chance."""
+    return status.state.running is not None
 
 
 def _kind(path: str) -> str:
@@ -247,7 +265,7 @@ def _details(limit: LimitInForce, verdict: _Verdict) -> Iterator[str]:
     elif limit.source is LimitSource.LIMIT_RANGE:
         yield "The manifest gives it no limit: a LimitRange of the namespace did."
     yield f"{verdict.reason.rstrip('.')}."
-    yield f"What the runtime's error proves: {verdict.because.rstrip('.')}."
+    yield verdict.because
 
 
 def _evidence(pod: PodContext, limit: LimitInForce, failures: tuple[_Failure, ...]) -> Iterator[Evidence]:
@@ -266,8 +284,10 @@ def _ruled_out(pod: PodContext) -> Iterator[RuledOut]:
 
 
 def _remedy(name: str, limit: LimitInForce, verdict: _Verdict) -> Remedy:
-    suggestion = for_start(limit.quantity, verdict.minimum_bytes)
+    enough = for_start(limit.quantity, verdict.minimum_bytes).quantity
     if limit.of_pod and limit.source is not LimitSource.POD:
-        return Remedy(text=f"Give the pod's containers more memory together: {suggestion.quantity} or more.")
-    container = None if limit.of_pod else name
-    return Remedy(text=suggestion.why, changes=(MemoryChange(container=container, limit=suggestion.quantity),))
+        return Remedy(text=f"Give the pod's containers more memory together: {enough} or more.")
+    meant = enough == quantity.likely_intended(limit.quantity)
+    text = f"{enough} lets the container start; what the program itself needs comes on top."
+    change = MemoryChange(container=None if limit.of_pod else name, limit=enough)
+    return Remedy(text=f"Did you mean {enough}?" if meant else text, changes=(change,))

@@ -13,7 +13,8 @@ pauses (CrashLoopBackOff).
 ## When it is wrong
 The mark OOMKilled stays on a container once any of its processes was killed. When the kubelet killed it later (a failed
 probe, a deletion) and the event of that has expired, the two cannot be told apart. In a pod with a limit of its own
-(`spec.resources`) that limit may have been reached first: the finding is then *likely*.
+(`spec.resources`) that limit may have been reached first: the finding is then *likely*. A limit that was changed in
+place after the kill is shown as it is now.
 
 ## How to mend it
 Raise the container's limit, or let the program use less: a managed heap (JVM, Node.js, Go) should be told to stay well

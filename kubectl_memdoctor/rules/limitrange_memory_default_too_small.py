@@ -160,8 +160,13 @@ def _finding(
 ) -> Finding:
     metadata = limit_range.metadata
     path = f"spec.limits[{index}].{field}.memory"
-    patch = [{"op": "replace", "path": f"/spec/limits/{index}/{field}/memory", "value": suggestion.quantity}]
     is_limit = field == "default"
+    request = limit_range.spec.limits[index].default_request.get("memory")
+    alike = ("defaultRequest",) if is_limit and request == text else ()
+    patch = [
+        {"op": "replace", "path": f"/spec/limits/{index}/{name}/memory", "value": suggestion.quantity}
+        for name in (field, *alike)
+    ]
     return Finding(
         rule="limitrange-memory-default-too-small",
         severity=severity,

@@ -32,7 +32,6 @@ from kubectl_memdoctor.container_kills import KilledContainer, Killer, killed_co
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Finding, Remedy, RuledOut, Severity
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS
-from kubectl_memdoctor.oom_shape import shape_sentences
 
 SCOPE = PodContext
 TRAITS = Trait.KILLED
@@ -67,13 +66,14 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     if killed.limit is None:
         yield "Neither the container nor its pod has a memory limit: only the node's memory could run out."
     else:
-        yield f"The node reported it in the same moment; the container's limit of {killed.limit.words} may be far off."
+        yield f"The node reported it in the same moment: the limit of {killed.limit.words} need not have been reached."
     if killed.newest.node_event is None:
         yield "No event of the node confirms it; the kernel log of the node does, if it was the reason."
     if pod.limit.qos_class == "BestEffort":
         yield "The pod requests no memory (QoS class BestEffort), so the kernel picks it before others."
     yield from _room(pod)
-    yield from shape_sentences(killed.shape())
+    if killed.status.restart_count > 1:
+        yield f"The container was restarted {killed.status.restart_count} times."
 
 
 def _room(pod: PodContext) -> Iterator[str]:

@@ -34,7 +34,7 @@ from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Memory, MemoryChange, Remedy, Severity
 from kubectl_memdoctor.limit_sentences import in_bytes
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS, Container
-from kubectl_memdoctor.suggested_limit import usual_figure
+from kubectl_memdoctor.suggested_limit import MEBIBYTE
 
 SCOPE = PodContext
 TRAITS = Trait.FAILED
@@ -42,13 +42,14 @@ NEEDS = (PODS,)
 USES = (EVENTS, NODES)
 SUPERSEDES = ("container-killed-not-oom",)
 
-_AMOUNT = r"([0-9][0-9A-Za-z.]*?)(?=[.,;]?(?:\s|$))"
+_AMOUNT = r"([0-9][0-9A-Za-z.]{0,40}?)(?=[.,;]?(?:\s|$))"
 _RESOURCE = re.compile(r"\blow on resource:? \[?([\w./-]+)", re.IGNORECASE)
-_PRESSURE = re.compile(r"\bcondition:? \[?[^\]]*\bMemoryPressure\b", re.IGNORECASE)
+_PRESSURE = re.compile(r"\bcondition:? \[?[^\]]{0,400}\bMemoryPressure\b", re.IGNORECASE)
 _THRESHOLD = re.compile(rf"\bthreshold quantity: {_AMOUNT}", re.IGNORECASE)
 _AVAILABLE = re.compile(rf"\bavailable: {_AMOUNT}", re.IGNORECASE)
 _USED = re.compile(
-    rf"\bcontainer (\S+) was using {_AMOUNT}, (?:which exceeds its request of|request is) {_AMOUNT}", re.IGNORECASE
+    rf"\bcontainer (\S{{1,253}}) was using {_AMOUNT}, (?:which exceeds its request of|request is) {_AMOUNT}",
+    re.IGNORECASE,
 )
 
 
@@ -122,8 +123,8 @@ def _details(pod: PodContext, message: str, uses: tuple[_Use, ...], refused: boo
     if threshold and available:
         yield f"The node had {available[1]} left; it evicts pods below {threshold[1]}."
     for use in uses:
-        more = ", more than it had requested" if use.over else ", within its request"
-        yield f"Container {use.container} used {use.used} ({in_bytes(use.used)}); its request is {use.request}{more}."
+        kept = "more than its" if use.over else "and kept to its"
+        yield f"Container {use.container} used {use.used} ({in_bytes(use.used)}), {kept} request of {use.request}."
     if pod.limit.qos_class == "BestEffort" and not uses:
         yield "The pod requests no memory (QoS class BestEffort): such pods go first."
 
@@ -174,11 +175,17 @@ def _change(pod: PodContext, use: _Use) -> MemoryChange | None:
     container = _container(pod, use.container)
     if container is None:
         return None
-    request = usual_figure(quantity.value(use.used))
+    request = _covering(quantity.value(use.used))
     limit = container.resources.limits.get("memory")
     if limit is not None and _is_quantity(limit) and 0 < quantity.value(limit) < quantity.value(request):
         return MemoryChange(container=use.container, request=request, limit=request)
     return MemoryChange(container=use.container, request=request)
+
+
+def _covering(used: int) -> str:
+    """Bytes used -> a round request at most an eighth above: a larger one finds fewer nodes."""
+    step = max(16 * MEBIBYTE, 1 << max(used.bit_length() - 4, 0))
+    return quantity.format_bytes(-(-used // step) * step)
 
 
 def _container(pod: PodContext, name: str) -> Container | None:

@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.duration import human_duration
@@ -97,7 +99,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
         involved_object=pod.involved(),
         message=_HEADLINES[stuck.reason],
         details=tuple(_details(pod, stuck, differences)),
-        memory=pod.pod_memory(),
+        memory=msgspec.structs.replace(pod.pod_memory(), minimum_bytes=None),
         evidence=tuple(_evidence(pod, stuck, differences)),
         remedy=_remedy(pod, stuck, differences),
     )
@@ -199,11 +201,20 @@ def _remedy(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ...]
     if not differences:
         return Remedy(text=f"{text}.")
     patch = json.dumps(_undo(differences), separators=(",", ":"))
+    subresource = "" if _before_subresource(pod) else "--subresource=resize "
     return Remedy(
-        text=f"{text}; the command takes the change back (kubectl 1.32 or newer).",
+        text=f"{text}; the command takes the change back.",
         command=f"kubectl -n {shlex.quote(pod.pod.metadata.namespace)} patch pod {shlex.quote(pod.pod.metadata.name)} "
-        f"--subresource=resize --type=strategic -p {shlex.quote(patch)}",
+        f"{subresource}--type=strategic -p {shlex.quote(patch)}",
     )
+
+
+def _before_subresource(pod: PodContext) -> bool:
+    """Until Kubernetes 1.31 a pod's resources were changed without the subresource.
+    https://github.com/kubernetes/kubernetes/pull/128266
+    """
+    found = re.match(r"v1\.(\d{1,3})", pod.node.status.node_info.kubelet_version) if pod.node else None
+    return found is not None and int(found[1]) < 32
 
 
 def _undo(differences: tuple[_Difference, ...]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ NEEDS = (PODS,)
 USES = (EVENTS, NODES)
 SUPERSEDES = ()
 
-_SHORT = re.compile(r"(?:(\d{1,6}) )?\bInsufficient memory\b(?![\w./-])(?: \((\d{1,6})\))?", re.IGNORECASE)
+_SHORT = re.compile(r"(?:(\d{1,6}) )?\bInsufficient memory\b(?!\.?[\w/-])(?: \((\d{1,6})\))?", re.IGNORECASE)
 """Kubernetes 1.7 and older wrote "Insufficient memory (3)"."""
 _NODES = re.compile(r"\b\d{1,6}/(\d{1,6}) nodes are available", re.IGNORECASE)
 
@@ -101,33 +101,39 @@ def _headline(shortage: _Shortage, request: int) -> str:
 def _details(cluster: ClusterContext, shortage: _Shortage, request: int) -> Iterator[str]:
     rooms = node_rooms(cluster)
     if rooms:
-        yield _room_sentence(rooms, request)
+        yield from _room_sentences(rooms, request)
     if not shortage.everywhere:
         yield f"Memory is not the only reason; the scheduler says: {shortage.message}"
 
 
-def _room_sentence(rooms: tuple[NodeRoom, ...], request: int) -> str:
+def _room_sentences(rooms: tuple[NodeRoom, ...], request: int) -> Iterator[str]:
     largest = max(rooms, key=lambda room: room.allocatable)
     if request > largest.allocatable:
-        return (
+        yield (
             f"No node is large enough: the largest, {largest.name}, has {at_most(largest.allocatable)} for pods, "
             f"{at_least(request - largest.allocatable)} less than it requests."
         )
-    most = rooms[0]
-    if most.free is None:
-        return (
-            f"The largest node, {most.name}, has {at_most(most.allocatable)} for all its pods; how much of that is "
-            "left is not known here, since not all pods were looked at."
+        return
+    if largest.free is None:
+        yield (
+            f"The largest node, {largest.name}, has {at_most(largest.allocatable)} for all its pods; how much of that "
+            "is left is not known here, since not all pods were looked at."
         )
-    if most.free >= request:
-        return (
-            f"Node {most.name} has {at_most(most.free)} left, which would be enough: "
+        return
+    enough = [room for room in rooms if room.free is not None and room.free >= request]
+    if enough:
+        yield (
+            f"Node {enough[0].name} has {at_most(enough[0].free or 0)} left, which would be enough: "
             "the pod may not use it for another reason, or room came free just now."
         )
-    return (
-        f"Most is left on node {most.name}: {at_most(most.free)} of {at_most(most.allocatable)} are not requested yet, "
-        f"so at least {at_least(request - most.free)} are missing."
-    )
+    short = [(room, room.free) for room in rooms if room.free is not None and room.free < request]
+    if short:
+        room, free = short[0]
+        where = "Of the others, most is left on" if enough else "Most is left on"
+        yield (
+            f"{where} node {room.name}: {at_most(free)} of {at_most(room.allocatable)} are not requested yet, "
+            f"so {at_least(request - free)} are missing there."
+        )
 
 
 def _evidence(pod: PodContext) -> Iterator[Evidence]:

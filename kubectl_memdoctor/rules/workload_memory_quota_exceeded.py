@@ -59,7 +59,7 @@ SPREAD = timedelta(seconds=5)
 
 _MEMORY_NAMES = r"(?:memory|limits\.memory|requests\.memory)"
 _EXCEEDED = re.compile(
-    r"\bexceeded quota: (?P<quota>[\w.-]{1,253}), requested: (?P<requested>.*?), used: (?P<used>.*?), "
+    r"\bexceeded quota: (?P<quota>[\w.-]{1,253}), requested: (?P<requested>.{1,600}?), used: (?P<used>.{1,600}?), "
     r"limited: (?P<limited>\S{1,400})",
     re.IGNORECASE,
 )
@@ -126,7 +126,7 @@ def _newest_failure(events: list[Event]) -> EventGroup | None:
     success = next((group for group in groups if group.reason == "SuccessfulCreate"), None)
     if failure is None or success is None or failure.last is None or success.last is None:
         return failure
-    return failure if success.last <= failure.last + SPREAD else None
+    return failure if success.last - failure.last <= SPREAD else None
 
 
 def _refusal(namespace: str, message: str) -> _Refusal | None:
@@ -185,7 +185,8 @@ def _demanded(namespace: str, message: str) -> _Refusal | None:
     found = _DEMANDED.search(message)
     if found is None:
         return None
-    names = list(dict.fromkeys(_DEMANDED_MEMORY.findall(found["what"])))
+    demands = (entry.partition(" for: ")[0] for entry in found["what"].split("; "))
+    names = list(dict.fromkeys(name for demand in demands for name in _DEMANDED_MEMORY.findall(demand)))
     if not names:
         return None
     kinds = " and ".join("a memory limit" if name == "limits.memory" else "a memory request" for name in names)
