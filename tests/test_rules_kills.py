@@ -691,6 +691,15 @@ def test_the_command_takes_a_resize_back() -> None:
         assert patch == {"spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "1Gi"}}}]}}
 
 
+def test_a_resize_of_the_pods_own_resources() -> None:
+    pod = running_pod(limit=None, pod_limit="2Gi", status={"resources": {"limits": {"memory": "1Gi"}}})
+    pod["status"]["conditions"] = [resize_condition("PodResizePending", "Deferred")]
+    (found,) = findings(context(pod))
+    assert found.remedy is not None
+    words = shlex.split(found.remedy.command or "")
+    assert json.loads(words[words.index("-p") + 1]) == {"spec": {"resources": {"limits": {"memory": "1Gi"}}}}
+
+
 @pytest.mark.parametrize(("status", "fires"), [("True", True), ("False", False), ("Unknown", False)])
 def test_memory_pressure(status: str, fires: bool) -> None:
     subject = node("worker-1", "4Gi", conditions=[{"type": "MemoryPressure", "status": status}])

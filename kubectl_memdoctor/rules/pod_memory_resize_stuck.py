@@ -73,11 +73,12 @@ class _Stuck:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """One quantity that is wanted and not in force. `kind` is limits or requests."""
+    """One quantity that is wanted and not in force. `kind` is limits or requests; `container` and `list_name` are empty
+    where it is the pod's own."""
 
     container: str
     list_name: str
-    index: int
+    field: str
     kind: str
     wanted: str
     in_force: str
@@ -119,6 +120,14 @@ def _stuck(pod: PodContext) -> _Stuck | None:
 
 def _differences(pod: PodContext) -> Iterator[_Difference]:
     spec, status = pod.pod.spec, pod.pod.status
+    if status.resources is not None:
+        for kind, wanted, amounts in (
+            ("limits", spec.resources.limits, status.resources.limits),
+            ("requests", spec.resources.requests, status.resources.requests),
+        ):
+            if "memory" in wanted and "memory" in amounts and _differ(wanted["memory"], amounts["memory"]):
+                field = f"resources.{kind}.memory"
+                yield _Difference("", "", f"spec.{field}", kind, wanted["memory"], amounts["memory"], f"status.{field}")
     for list_name, containers, status_list, statuses in (
         ("containers", spec.containers, "containerStatuses", status.container_statuses),
         ("initContainers", spec.init_containers, "initContainerStatuses", status.init_container_statuses),
@@ -132,7 +141,8 @@ def _differences(pod: PodContext) -> Iterator[_Difference]:
                 found = _in_force(reported, kind)
                 if found is not None and "memory" in wanted and _differ(wanted["memory"], found[0]):
                     where = f"status.{status_list}{{{container.name}}}.{found[1]}"
-                    yield _Difference(container.name, list_name, index, kind, wanted["memory"], found[0], where)
+                    field = f"spec.{list_name}[{index}].resources.{kind}.memory"
+                    yield _Difference(container.name, list_name, field, kind, wanted["memory"], found[0], where)
 
 
 def _in_force(status: ContainerStatus, kind: str) -> tuple[str, str] | None:
@@ -157,7 +167,8 @@ def _details(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ...
         yield f"It has been so for {human_duration(pod.now - stuck.since)}."
     for entry in differences:
         kind = entry.kind.removesuffix("s")
-        yield f"Container {entry.container}: memory {kind} {entry.wanted} is wanted, {entry.in_force} is in force."
+        whose = f"Container {entry.container}" if entry.container else "The pod as a whole"
+        yield f"{whose}: memory {kind} {entry.wanted} is wanted, {entry.in_force} is in force."
     yield from _figures(stuck.message)
 
 
@@ -186,7 +197,7 @@ def _evidence(pod: PodContext, stuck: _Stuck, differences: tuple[_Difference, ..
     value = f"{stuck.reason}: {stuck.message}" if stuck.message else stuck.reason
     yield pod.evidence(stuck.field, value, stuck.since)
     for entry in differences:
-        yield pod.evidence(f"spec.{entry.list_name}[{entry.index}].resources.{entry.kind}.memory", entry.wanted)
+        yield pod.evidence(entry.field, entry.wanted)
         yield pod.evidence(entry.field_in_force, entry.in_force)
     for group in pod.events_of("ResizeDeferred", "ResizeInfeasible", "ResizeError"):
         yield group.evidence()
@@ -218,13 +229,17 @@ def _before_subresource(pod: PodContext) -> bool:
 
 
 def _undo(differences: tuple[_Difference, ...]) -> dict[str, Any]:
-    spec: dict[str, dict[str, dict[str, Any]]] = {}
+    spec: dict[str, Any] = {}
     for entry in differences:
-        resources = spec.setdefault(entry.list_name, {}).setdefault(entry.container, {})
-        resources[entry.kind] = {"memory": entry.in_force}
-    return {
-        "spec": {
-            list_name: [{"name": name, "resources": resources} for name, resources in containers.items()]
-            for list_name, containers in spec.items()
-        }
-    }
+        holder = _container_patch(spec, entry) if entry.container else spec
+        holder.setdefault("resources", {})[entry.kind] = {"memory": entry.in_force}
+    return {"spec": spec}
+
+
+def _container_patch(spec: dict[str, Any], entry: _Difference) -> dict[str, Any]:
+    containers: list[dict[str, Any]] = spec.setdefault(entry.list_name, [])
+    found = next((patch for patch in containers if patch["name"] == entry.container), None)
+    if found is None:
+        found = {"name": entry.container}
+        containers.append(found)
+    return found

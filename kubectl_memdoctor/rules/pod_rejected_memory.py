@@ -18,7 +18,7 @@ scheduler: let the scheduler choose.
 
 ## References
 - Admission by the kubelet: https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/lifecycle/predicate.go
-- Pods rejected after a restart: https://github.com/kubernetes/kubernetes/issues/106884
+- Pods rejected after a restart: https://github.com/kubernetes/kubernetes/issues/105523
 """
 
 from __future__ import annotations
