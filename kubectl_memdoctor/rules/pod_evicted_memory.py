@@ -40,7 +40,7 @@ SCOPE = PodContext
 TRAITS = Trait.FAILED
 NEEDS = (PODS,)
 USES = (EVENTS, NODES)
-SUPERSEDES = ("container-killed-not-oom",)
+SUPERSEDES = ("container-killed-not-oom", "container-child-oom-killed", "node-oom-killed")
 
 _AMOUNT = r"([0-9][0-9A-Za-z.]{0,40}?)(?=[.,;]?(?:\s|$))"
 _RESOURCE = re.compile(r"\blow on resource:? \[?([\w./-]+)", re.IGNORECASE)
