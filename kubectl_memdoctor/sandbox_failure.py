@@ -16,7 +16,19 @@ from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure
 from kubectl_memdoctor.finding import Confidence, Evidence, RuledOut
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, why_no_pod_limit
 
-BEFORE_THE_POD_CGROUP = frozenset({"network", "image", "runtime-handler", "sandbox-name"})
+BEFORE_THE_POD_CGROUP = frozenset(
+    {
+        "network",
+        "image",
+        "storage",
+        "runtime-handler",
+        "name-reserved",
+        "disk-full",
+        "sandbox-store",
+        "configuration",
+        "runtime-unavailable",
+    }
+)
 """Causes that stop a sandbox before the runtime enters the pod's cgroup: the limit has no part in them yet."""
 
 EVENTS_EXPIRE = timedelta(hours=1)

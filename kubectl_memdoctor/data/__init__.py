@@ -1,0 +1,1 @@
+"""Measured figures and recordings that ship with the program."""

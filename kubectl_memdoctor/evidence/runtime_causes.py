@@ -1,0 +1,602 @@
+"""What words prove: the table that `runtime_errors` reads, most telling first.
+
+A row is a structure of words that a program prints, never a whole text: names, ids, paths and numbers around it do not
+matter. The first row that fits decides. The order is: words that only memory explains; words that say the sandbox or
+its first process was gone; what was being done when it failed (network, image, mount ...); and last bare error words,
+which mean little without any of these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Proof(StrEnum):
+    """What a text proves alone. The pod's limit is weighed by the rules, not here."""
+
+    MEMORY = "memory"
+    """Words that only a memory cause produces."""
+    POSSIBLE = "memory-possible"
+    """Words that a memory kill takes, and that occur without any memory cause as well."""
+    NOT_MEMORY = "not-memory"
+    """Words of another cause."""
+    UNKNOWN = "unknown"
+    """Words that nobody here has understood yet: never taken for memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One row. `because` completes "the text proves that, because ..."."""
+
+    slug: str
+    proof: Proof
+    because: str
+    words: re.Pattern[str]
+    with_names: bool = False
+    """Whether paths and quoted names take part; without, a container called "oom-killed" proves nothing."""
+
+
+def _cause(slug: str, proof: Proof, because: str, *words: str, with_names: bool = False) -> Cause:
+    return Cause(slug, proof, because, re.compile("|".join(words), re.IGNORECASE), with_names)
+
+
+_MEMORY = (
+    _cause(
+        "oom-killed",
+        Proof.MEMORY,
+        "the runtime read the cgroup's OOM kill counter and found a kill",
+        # https://github.com/opencontainers/runc/blob/v1.4.0/libcontainer/process_linux.go (oomError)
+        r"container init was OOM-killed",
+        r"possibly OOM-killed",
+        # https://github.com/containers/crun/blob/1.21/src/libcrun/container.c (cleanup_watch)
+        r"\bOOM: the memory limit could be too low",
+        # The kernel's own line, and the words of runtimes that nobody has met yet.
+        r"\bmemory cgroup out of memory",
+        r"\b(?:init|process|container|sandbox|task|shim|vm|vmm|hypervisor|qemu|sentry)\b[^:;]{0,60}"
+        r"\bOOM[- ]?kill(?:ed)?\b",
+        r"\bkilled (?:by|due to|because of) (?:the |an? )?(?:kernel'?s? )?(?:OOM|out[- ]of[- ]memory)\b",
+        r"\bexceed(?:s|ed|ing) (?:its|the) memory limit\b",
+    ),
+    _cause(
+        "memory-limit-below-runtime-minimum",
+        Proof.MEMORY,
+        "the runtime itself compares the limit with its own minimum",
+        # https://github.com/cri-o/cri-o/blob/v1.31.0/internal/config/cgmgr/cgmgr_linux.go (VerifyMemoryIsEnough)
+        r"\bset memory limit \S{1,40} too low",
+        r"\bmemory limit\b[^:]{0,60}\btoo (?:low|small)\b[^:]{0,20}\bat least\b",
+        # https://github.com/moby/moby/blob/v20.10.0/daemon/daemon_unix.go (verifyPlatformContainerResources)
+        r"\bminimum memory limit allowed is\b",
+        r"\bmemory limit (?:is )?(?:below|under|less than|smaller than) (?:the )?(?:allowed |required )?minimum\b",
+    ),
+    _cause(
+        "memory-limit-below-usage",
+        Proof.MEMORY,
+        "the kernel refuses a limit below what the container uses already",
+        # https://github.com/opencontainers/cgroups/blob/v0.0.6/fs/memory.go (setMemory: EBUSY), fs2/fs2.go
+        r"\bunable to set memory limit to \d",
+        r"\brejecting memory(?:\+swap)? limit \d",
+    ),
+    _cause(
+        "memory-limit-below-usage",
+        Proof.MEMORY,
+        "the kernel refuses a limit below what the container uses already",
+        # runc before 1.0.0. The kmem and memsw files answer EBUSY for other reasons.
+        r"/memory\.limit_in_bytes\b.{0,400}device or resource busy",
+        r"`(?:[^`]{0,400}/)?memory\.limit_in_bytes`.{0,100}device or resource busy",
+        with_names=True,
+    ),
+)
+
+_LOW_LIMIT = _cause(
+    "memory-limit-too-low",
+    Proof.MEMORY,
+    "crun saw a limit under 1 MiB and no other cause",
+    r"\bthe memory limit could be too low\b",
+)
+"""crun adds these words to whatever went wrong under such a limit, so a cause behind them goes first."""
+
+_GONE = (
+    _cause(
+        "sandbox-gone",
+        Proof.POSSIBLE,
+        "the sandbox's process was gone when its network or namespaces were wanted; a memory kill leaves this, "
+        "and so does any other death of it",
+        # https://github.com/kubernetes/kubernetes/blob/v1.23.0/pkg/kubelet/dockershim/docker_service.go (GetNetNS)
+        r"\bterminated container\b",
+        r"\bnon[- ]running container\b",
+        r"\bnetwork namespace path\b",
+        r"\bsandbox container \S{0,200} ?is not running\b",
+        r"\bcannot join network of a non running\b",
+        r"\bcontainer \S{0,200} is not running\b",
+        r"\bsandbox (?:container )?\S{0,200} ?(?:exited|stopped|terminated|died)\b",
+    ),
+    _cause(
+        "sandbox-gone",
+        Proof.POSSIBLE,
+        "the sandbox's process was gone when its network or namespaces were wanted; a memory kill leaves this, "
+        "and so does any other death of it",
+        # /proc/<pid>/ns lives as long as the process. https://github.com/containernetworking/plugins/blob/v1.5.0/pkg/ns/ns_linux.go
+        r"/proc/\d{1,12}/(?:task/\d{1,12}/)?ns/.{0,200}(?:no such (?:file|process)|not exist|unknown FS magic)",
+        r"\b(?:invalid|no) (?:namespace path|netns)\b.{0,100}/proc/\d",
+        with_names=True,
+    ),
+)
+
+_CGROUP = (
+    _cause(
+        "cgroups-exhausted",
+        Proof.NOT_MEMORY,
+        "the kernel has no memory cgroup left to give, mostly because old kernels leak them; the pod's limit is set "
+        "only after this step",
+        # The pod's own cgroup: https://github.com/kubernetes/kubernetes/issues/96701 (a BestEffort pod), issue 61937
+        r"\bunable to ensure pod container exists\b",
+        r"mkdir \S{1,400}/(?:\S{0,100}-)?pod[0-9a-f_-]{32,40}(?:\.slice)?: (?:no space left|cannot allocate memory)",
+        r"mkdir \S{0,400}cgroup\S{1,600}: no space left on device",
+        with_names=True,
+    ),
+    _cause(
+        "cgroup-no-memory",
+        Proof.POSSIBLE,
+        "the kernel had no memory for the container's cgroup: a pod limit under one page does this, "
+        "and so do leaked cgroups on old kernels",
+        # With a pod limit of 0 pages: seen with runc 1.1.5 and 1.4.0 on cgroup v1 and v2, crun on both.
+        # Without any limit: https://github.com/docker/for-linux/issues/841
+        r"(?:cgroup|kubepods)\S{0,600}[^:]{0,20}: cannot allocate memory",
+        r"unable to apply cgroup configuration: .{0,800}cannot allocate memory",
+        with_names=True,
+    ),
+    _cause(
+        "cgroup-missing",
+        Proof.POSSIBLE,
+        "crun says so when the cgroup could not be made, which a pod limit under one page causes, "
+        "but also a wrong cgroup set-up",
+        r"creating cgroup directory `[^`]{0,600}`?.{0,40}no such file or directory",
+        r"(?:open|create|write|writing file|read|read from) `[^`]{0,400}(?:kubepods|/pod[0-9a-f])[^`]{0,400}`"
+        r".{0,40}no such (?:file|process)",
+        with_names=True,
+    ),
+)
+
+_INIT_DIED = (
+    _cause(
+        "init-died",
+        Proof.POSSIBLE,
+        "the runtime's own first process in the sandbox died without a word; a memory kill looks like this, "
+        "but so do missing kernel features, user namespace limits and exhausted pids",
+        # https://github.com/opencontainers/runc/blob/v1.1.12/libcontainer/process_linux.go and nsenter/nsexec.c
+        r"\binit-[pc]\b",
+        r"\bfinal child'?s pid from pipe",
+        r"\bbootstrap data to pipe",
+        r"\b(?:setns|init) process for init caused",
+        r"\bsending config to init process\b",
+        r"\breading pid from init pipe\b",
+        r"\bfirst child to exit\b",
+        r"\bprocReady not received\b",
+        r"\bparent closed synchroni[sz]ation channel\b",
+        r"\bsync(?:hroni[sz]ation)? (?:ready|socket|value|pipe)\b.{0,100}(?:EOF|reset|broken pipe|end of file|bad file)",
+        r"\bcontainer init(?: exited prematurely| caused:? ?(?:\"|:|$))",
+        r"\bwaiting for init preliminary setup\b.{0,60}(?:EOF|reset|short read|broken)",
+        r"\b(?:unable to start|starting) container process(?: caused)?:? (?:EOF|signal: (?:killed|broken pipe))$",
+        # https://github.com/containers/crun/blob/1.21/src/libcrun/container.c
+        r"\b(?:read|write|wait) (?:from|to|for) (?:the )?(?:init process|sync socket|container process)",
+        r"\bfailed to (?:read|receive|send)\b[^:]{0,60}\binit process\b",
+        # https://github.com/google/gvisor/blob/release-20240930.0/runsc/sandbox/sandbox.go
+        r"\bwaiting for (?:the )?(?:sandbox|gofer) to (?:start|boot)",
+        r"\bcannot read client sync file\b",
+        r"\burpc method .{0,100}(?:EOF|connection reset|closed)",
+        # youki: https://github.com/youki-dev/youki/blob/v0.4.0/crates/libcontainer/src/process/channel.rs
+        r"\b(?:intermediate|init) process\b[^:]{0,60}(?:exited|died|closed|failed to (?:become )?ready)",
+        r"\bchannel connection broken\b",
+    ),
+    _cause(
+        "died-before-start",
+        Proof.POSSIBLE,
+        "the process had ended between creation and start; a memory kill does that, and so does any early exit",
+        # https://github.com/containerd/containerd/blob/v2.2.0/cmd/containerd-shim-runc-v2/process/init_state.go
+        r"\bcannot start a (?:stopped|deleted) (?:process|container)",
+        r"\bcannot start a container that has stopped\b",
+        r"\bprocess (?:is )?already (?:finished|dead)",
+        r"\bcontainer process is already dead\b",
+        r"\bno running task found\b",
+        r"\bcontainer not running\b",
+        r"\bstatus is stopped and is expected\b",
+        r"\bstatus is \"?stopped",
+        r"\bexited before .{0,40}start",
+        # CRI-O reads the pid from conmon: internal/oci/runtime_oci.go
+        r"\bprobably exited\b",
+    ),
+    _cause(
+        "vm-did-not-start",
+        Proof.POSSIBLE,
+        "the sandbox's virtual machine did not come up; its monitor may have been killed for memory, "
+        "or anything else was wrong with it",
+        # https://github.com/kata-containers/kata-containers/blob/3.10.0/src/runtime/virtcontainers/kata_agent.go
+        r"\bcheck if grpc server is working\b",
+        r"\bagent (?:service )?(?:did|is|was) not (?:start|ready|respond|running)",
+        r"\b(?:connect|connecting|connection|dial)(?:ing)?\b[^:]{0,40}\bv?sock\b.{0,60}(?:timed? ?out|reset|refused|closed)",
+        r"\bcannot set up guest memory\b",
+        r"\b(?:qemu|hypervisor|firecracker|cloud-hypervisor|vmm|virtiofsd)\b.{0,200}"
+        r"(?:signal: killed|exited|terminated|cannot allocate memory|EOF)",
+        r"\bQMP\b.{0,100}(?:EOF|closed|exited|timed? ?out)",
+    ),
+)
+
+_NETWORK = (
+    _cause(
+        "network",
+        Proof.NOT_MEMORY,
+        "setting up the pod's network failed; network plugins run outside the pod's memory limit",
+        r"\bset(?:ting)? ?up (?:the )?(?:pod )?network\b",
+        r"\bset(?:ting)? ?up (?:pod|sandbox)\b[^:]{0,200}\bnetwork\b",
+        r"\bnetwork for (?:pod|sandbox)\b",
+        r"\bpod network sandbox\b",
+        r"\bnetwork namespace for sandbox\b",
+        r"\bnetwork ?plugin\b",
+        r"\bnetplugin\b",
+        r"\bplugin type=",
+        r"\bfailed \((?:add|delete|check)\)",
+        r"\bcni\b",
+        r"\bcni(?:version|config|network|plugin)",
+        r"\bcmdadd\b",
+        r"\bmultus\b",
+        r"\b(?:calico|cilium|flannel|weave(?:-net)?|antrea|ovn|ovn-kubernetes|kube-router|aws-cni|azure-vnet|contiv)\b",
+        r"\bfailed to (?:allocate|assign|acquire|request)\b[^:]{0,60}\b(?:IP|address)(?:es)?\b",
+        r"\bno (?:available )?(?:IP|addresses|IP addresses)\b[^:]{0,60}\bavailable\b",
+        r"\bhost ?port\b[^:]{0,80}\b(?:allocated|in use|conflict)",
+        r"\bport is already allocated\b",
+        r"\bbind(?: for \S{1,80})?(?: failed)?: (?:port is already|address already in use)",
+        r"\bveth\b|\biptables\b|\bnftables\b|\bipam\b",
+        r"\bfailed to (?:create|open|get) (?:network namespace|netns)\b",
+        r"\bno netns\b|\bfailed to statfs\b",
+    ),
+)
+
+_IMAGE = (
+    _cause(
+        "image",
+        Proof.NOT_MEMORY,
+        "an image could not be had",
+        r"\b(?:get|pull|pulling|inspect|inspecting|locate|resolve|unpack|prepare|find) (?:the )?(?:sandbox |pause |infra )?"
+        r"(?:container )?image\b",
+        r"\bsandbox image\b|\bpause image\b|\binfra image\b",
+        r"\berrimage\w{1,30}|\bimagepull\w{1,30}",
+        r"\bfailed to resolve reference\b",
+        r"\bpull access denied\b|\bmanifest unknown\b|\bmanifest for \S{0,300} ?not found",
+        r"\bno such image\b|\bimage \S{0,300} ?(?:not found|not known|does not exist)",
+        r"\bfailed to (?:extract|unpack|register) layer\b",
+        r"\bcreat(?:e|ing) (?:an )?image volume|\bmount(?:ing)? image volume\b",
+        r"\btoomanyrequests\b",
+        r"\bno command specified\b|\binvalid empty entrypoint\b|\bno entrypoint\b",
+    ),
+    _cause(
+        "storage",
+        Proof.NOT_MEMORY,
+        "the runtime's image store or snapshot failed",
+        r"\bsnapshot(?:ter|s)?\b",
+        r"\boverlayfs?\b|\boverlay2\b|\bdevmapper\b|\bdevicemapper\b|\bstorage driver\b",
+        r"\blayer not known\b|\blayers?\b[^:]{0,60}\b(?:missing|corrupt|not found|does not exist)",
+        r"\bparent snapshot\b|\blocking storage\b",
+        r"\b(?:lease|content digest)\b[^:]{0,80}\bnot found\b",
+    ),
+)
+
+_RUNTIME = (
+    _cause(
+        "runtime-handler",
+        Proof.NOT_MEMORY,
+        "the runtime that the pod asks for is not there, or not configured on the node",
+        # https://github.com/containerd/containerd/blob/v2.2.0/internal/cri/config/config.go (GetSandboxRuntime)
+        r"\bno (?:corresponding )?runtime\b[^:]{0,80}\bconfigured\b",
+        r"\bruntime handler\b",
+        r"\bget (?:the )?(?:OCI |sandbox )?runtime (?:for|from)\b",
+        r"\bfailed to (?:get|find|resolve) (?:sandbox |OCI )?runtime\b",
+        r"\bunknown (?:or invalid )?runtime\b|\binvalid runtime (?:name|type)\b|\bno runtime name\b",
+        r"\bruntime \S{0,200} ?(?:binary )?not (?:installed|found|supported)",
+        r"\bRuntimeClass\b",
+        r"\bcontainerd-shim-\S{1,100}\b[^:]{0,40}(?:not found|no such file|executable file)",
+        r"\bbinary not installed\b",
+    ),
+    _cause(
+        "runtime-handler",
+        Proof.NOT_MEMORY,
+        "the runtime's program could not be run",
+        r"fork/exec \S{0,300}(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: "
+        r"(?:no such file|permission denied|exec format error|operation not permitted|text file busy)",
+        r"exec: \"?[^\":]{0,300}(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)[^\":]{0,60}\"?: "
+        r"(?:executable file not found|no such file|stat |permission denied)",
+        r"(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: (?:symbol lookup error|error while loading shared)",
+        r"error while loading shared libraries",
+        with_names=True,
+    ),
+    _cause(
+        "name-reserved",
+        Proof.NOT_MEMORY,
+        "an earlier attempt still holds the name",
+        r"\breserv(?:e|ed|ing)\b[^:]{0,300}\bname\b|\bname\b[^:]{0,300}\bis (?:already )?reserved\b",
+        r"\b(?:container|sandbox|pod|name|id|task)\b[^:]{0,200}\balready (?:exists|in use)\b",
+        r"\bcontainer with (?:given )?id (?:already )?exists\b",
+        r"\bis already in use by container\b|\bconflict\. The container name\b",
+        r"\bThe container name\b[^:]{0,300}\bis already in use\b",
+    ),
+)
+
+_SETUP = (
+    _cause(
+        "hook-killed",
+        Proof.POSSIBLE,
+        "a hook's process was killed; memory is one reason of several",
+        r"\bhook\b.{0,400}signal: killed",
+        r"\bldconfig\b.{0,100}(?:signal 9|killed)",
+        r"\bterminated with signal 9\b",
+    ),
+    _cause(
+        "hook",
+        Proof.NOT_MEMORY,
+        "a hook of the runtime failed",
+        r"\b(?:running|executing|run) \S{0,60} ?hooks?\b|\bhook #\d",
+        r"\bprestart hook\b|\bpost-?start\b[^:]{0,40}\bhook\b|\bcreateRuntime\b|\bcreateContainer hook\b|\bNRI\b",
+        r"\bnvidia-container-(?:cli|runtime)\b|\blibnvidia\b|\bCDI devices?\b|\bunresolvable CDI\b",
+    ),
+    _cause(
+        "seccomp",
+        Proof.NOT_MEMORY,
+        "a seccomp profile is missing or was refused",
+        r"\bseccomp\b",
+    ),
+    _cause(
+        "selinux",
+        Proof.NOT_MEMORY,
+        "SELinux refused, or its label could not be set",
+        r"\bSELinux\b|\bmount label\b|\bprocess label\b|\brelabel\b|\bkeycreate\b|\battr/exec\b|\battr/keycreate\b",
+        with_names=True,
+    ),
+    _cause(
+        "apparmor",
+        Proof.NOT_MEMORY,
+        "an AppArmor profile is missing or was refused",
+        r"\bapparmor\b",
+    ),
+    _cause(
+        "user-namespace",
+        Proof.NOT_MEMORY,
+        "user namespaces do not work on this node",
+        r"\buser(?:[ _-])?namespaces?\b|\b[ug]id_map\b|\bidmap(?:ped)?\b|\bmax_user_namespaces\b|\bsubuid\b",
+        r"\bCLONE_NEWUSER\b|\bnewuidmap\b|\bnewgidmap\b",
+        with_names=True,
+    ),
+    _cause(
+        "sysctl",
+        Proof.NOT_MEMORY,
+        "a sysctl was refused",
+        r"\bsysctls?\b|open /proc/sys/|`/proc/sys/|write /proc/sys/",
+        with_names=True,
+    ),
+    _cause(
+        "pids",
+        Proof.NOT_MEMORY,
+        "processes or threads ran out, not memory",
+        r"\bresource temporarily unavailable\b|\bpthread_create failed\b|\bnewosproc\b|\bpids? limit\b",
+        r"\bpids\.max\b|\btoo many processes\b",
+    ),
+    _cause(
+        "open-files",
+        Proof.NOT_MEMORY,
+        "open files or inotify watches ran out",
+        r"\btoo many open files\b|\binotify\b|\bfile table overflow\b|\brlimit\b",
+    ),
+    _cause(
+        "exec-format",
+        Proof.NOT_MEMORY,
+        "the program is built for another processor, or is no program",
+        r"\bexec format error\b|\bno such device or address: exec\b",
+    ),
+    _cause(
+        "exec-not-found",
+        Proof.NOT_MEMORY,
+        "the container's command does not exist in its image",
+        r"\bexecutable file\b[^:]{0,80}\bnot found\b",
+        r"\bexec:? \"\"?: (?:stat|no such file|is a directory|not found)",
+        r"\bexec(?:v|ve|vp)?\b[^:]{0,200}: (?:stat[^:]{0,200}: )?(?:no such file or directory|is a directory)",
+        r"\bexec user process(?: caused)?:? ?no such file",
+        r"\bcannot find (?:the )?(?:command|executable|entrypoint)\b|\bfailed to find executable\b",
+    ),
+    _cause(
+        "exec-permission",
+        Proof.NOT_MEMORY,
+        "the container's command may not be executed",
+        r"\bexec(?:v|ve|vp)?:? (?:user process|container process|\"\"|``|\S{0,200})(?: caused)?:? ?"
+        r"(?:stat[^:]{0,200}: )?permission denied",
+        r"\bopen executable\b.{0,100}permission denied",
+    ),
+    _cause(
+        "working-directory",
+        Proof.NOT_MEMORY,
+        "the container's working directory cannot be used",
+        r"\bchdir\b|\bworking directory\b|\bmkdir cwd\b|\bchange directory\b|\bcwd\b",
+    ),
+    _cause(
+        "user",
+        Proof.NOT_MEMORY,
+        "the container's user or group cannot be used",
+        r"\bunable to find (?:user|group)\b|\bno matching entries in (?:passwd|group) file\b",
+        r"\bset(?:ting)?[ug]id\b|\bset(?:ting)?groups\b|\bsetup user\b|\bgenerate user string\b",
+        r"\brunAsNonRoot\b|\bunable to convert uid\b|\bno users found\b",
+    ),
+    _cause(
+        "capabilities",
+        Proof.NOT_MEMORY,
+        "a capability could not be given",
+        r"\bapply(?:ing)? caps\b|\bapply bounding set\b|\bcapabilit(?:y|ies)\b|\bCAP_[A-Z_]{2,30}\b",
+    ),
+    _cause(
+        "mount",
+        Proof.NOT_MEMORY,
+        "a mount failed",
+        r"\bmounting\b|\bmount(?:ing)? (?:\"\"|``|'')|\bmount \S{0,300} to \b|\brootfs\b|\bpivot_root\b|\bmountpoints?\b",
+        r"\bmount(?:ed)? (?:sandbox )?(?:shm|source|propagation|point|destination|failed|through|option|tmpfs|proc)\b",
+        r"\bmount:|\bmount `|\bremount\b|\bis not a shared mount\b|\bbind source path\b|\bcreate mount\b",
+        r"\bmaked?ev\b|\bmknod\b|\bdevice nodes?\b|\bgather(?:ing)? device information\b|\bis not a device node\b",
+        r"\bsubpath\b|\bfailed to (?:stat|mkdir|create) (?:host ?path|volume)\b|\bhostpath\b",
+        r"\bgenerate (?:container )?mounts?\b|\bsymlink dev\b|\bmask(?:ed|ing)? paths?\b|\breadonly paths?\b",
+    ),
+    _cause(
+        "rdt",
+        Proof.NOT_MEMORY,
+        "the cache and block-device classes of the node could not be applied",
+        r"\bIntel RDT\b|\bresctrl\b|\bblockio class\b|\bRDT class\b",
+    ),
+    _cause(
+        "huge-pages",
+        Proof.NOT_MEMORY,
+        "huge pages are not there; the memory limit does not count them",
+        r"\bhugetlb\b|\bhuge ?pages?\b",
+        with_names=True,
+    ),
+    _cause(
+        "systemd",
+        Proof.NOT_MEMORY,
+        "systemd did not make the cgroup",
+        r"\bdbus\b|\bD-Bus\b|\bsystemd\b|\btransient unit\b|\bunit \S{0,300} ?(?:already exists|was already loaded|failed)",
+        r"\bcgroup ?driver\b|\bslice as parent\b|\binvalid slice\b|\bcgroupsPath\b|\bcgroup manager\b",
+    ),
+    _cause(
+        "disk-full",
+        Proof.NOT_MEMORY,
+        "the node's disk, or its quota, is full",
+        r"\bno space left on device\b|\bdisk quota exceeded\b|\bread-only file system\b",
+    ),
+    _cause(
+        "cgroup",
+        Proof.NOT_MEMORY,
+        "the cgroup could not be set up as asked for; no memory is named",
+        r"\bcgroups?\b|\bcpu\.cfs_\w{2,20}|\bcpuset\b|\bcpu\.(?:max|weight|shares|rt_runtime_us)\b|\bdevices\.(?:allow|deny)\b",
+        r"\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b|\bpids\b",
+        with_names=True,
+    ),
+)
+
+_SERVICE = (
+    _cause(
+        "node-out-of-memory",
+        Proof.POSSIBLE,
+        "memory could not be had for a new process; the pod's limit is one reason, a full node another",
+        r"\bcannot allocate memory\b|\bnot enough memory\b|\bout of memory\b|\bENOMEM\b|\bOOM[- ]?kill(?:ed|er)?\b",
+    ),
+    _cause(
+        "shim-died",
+        Proof.POSSIBLE,
+        "the sandbox's shim went away; a memory kill is one reason of several",
+        # https://github.com/containerd/ttrpc/blob/v1.2.5/errors.go (ErrClosed)
+        r"\bttrpc: closed\b|\bshim\b[^:]{0,60}\b(?:exited|disconnected|dead|died|gone)\b",
+    ),
+    _cause(
+        "deadline",
+        Proof.NOT_MEMORY,
+        "it took too long: a kill for memory answers at once",
+        r"\bdeadline ?exceeded\b|\btimed? ?out\b|\btimeout\b|\bcontext (?:was )?cancell?ed\b|\bRST_STREAM\b",
+    ),
+    _cause(
+        "runtime-unavailable",
+        Proof.NOT_MEMORY,
+        "the container runtime's service could not be reached",
+        r"\b(?:dial|connect to|connection to)\b[^:]{0,80}\b(?:unix|docker|containerd|crio|cri-o|daemon|socket)\b",
+        r"\bcannot connect to the docker daemon\b|\bdocker daemon\b|\btransport is closing\b|\bserver is shutting down\b",
+        r"\bruntime (?:service|is) (?:not ready|down|unavailable)\b|\bunknown service runtime\b|\bserver misbehaving\b",
+        r"\berror reading from server: EOF\b|\berror while dialing\b|\bclient connection is closing\b|\bshutdown in progress\b",
+    ),
+    _cause(
+        "sandbox-store",
+        Proof.NOT_MEMORY,
+        "the runtime's own records are out of step",
+        r"\bin (?:the )?(?:sandbox |container )?(?:store|index)\b|\bkey is already used\b|\bsandbox \S{0,200} ?not found\b",
+        r"\bno such (?:container|sandbox|task)\b|\b(?:container|sandbox|task|bundle)\b[^:]{0,200}\b(?:not found|does not exist)\b",
+        r"\bobject is being deleted\b|\bpod (?:was|is being|has been) (?:deleted|removed)\b|\bnamespace\b[^:]{0,60}\bterminating\b",
+    ),
+    _cause(
+        "configuration",
+        Proof.NOT_MEMORY,
+        "the pod's or node's configuration was refused",
+        r"\b(?:secret|configmap)s? \S{0,300} ?not found\b|\bcouldn'?t find key\b",
+        r"\bis forbidden\b|\bnot allowed\b|\bunauthori[sz]ed\b|\bunsupported\b|\bnot supported\b|\bnot implemented\b",
+        r"\binvalid (?:\w{1,30} )?(?:configuration|config|spec|argument|value|option|name|reference|format|character)\b",
+        r"\bmust be (?:set|specified|a|an|in|one|at)\b|\bcannot unmarshal\b|\bunexpected (?:end of JSON|token|character)\b",
+        r"\bresolv\.conf\b|\bdns config\b|\bDNSConfig\b|\bhostname\b",
+        with_names=True,
+    ),
+    _cause(
+        "kernel",
+        Proof.NOT_MEMORY,
+        "the node's kernel lacks something or refuses it",
+        r"\bfunction not implemented\b|\bno such device\b|\bmodule \S{1,60} not found\b|\bprotocol not supported\b",
+        r"\bkernel (?:module|version|does not|is too old|parameter)\b|\bKVM\b|\bvhost\b|\bnot supported by (?:the )?kernel\b",
+        r"\bkeyring\b|\bsession key\b|\bkey quota\b|\bunshare\b",
+    ),
+    _cause(
+        "killed",
+        Proof.POSSIBLE,
+        "a process was killed by signal 9, and nothing says by whom",
+        r"\bsignal: killed\b|\bsignal 9\b|\bSIGKILL\b|\bexit(?:ed)?(?: status| code)?[: ]+137\b|^killed$",
+    ),
+    _cause(
+        "runtime-died",
+        Proof.POSSIBLE,
+        "the runtime ended without saying why; memory is one reason of several",
+        r"\bdid not terminate success?fully\b",
+        r"\bunable to retrieve OCI runtime error\b",
+        r"\bsignal: (?:broken pipe|bus error|segmentation fault|aborted|terminated)\b",
+        r"(?:^|: )(?:unexpected )?EOF$|\bend of file\b",
+        r"\bbroken pipe\b",
+        r"\bconnection reset by peer\b",
+        r"\bbus error\b",
+    ),
+    _cause(
+        "permission",
+        Proof.NOT_MEMORY,
+        "something was not permitted",
+        r"\bpermission denied\b|\boperation not permitted\b|\baccess denied\b|\bEACCES\b|\bEPERM\b",
+    ),
+    _cause(
+        "input-output",
+        Proof.NOT_MEMORY,
+        "a disk or connection failed",
+        r"\binput/output error\b|\bstale (?:NFS )?file handle\b|\bI/O error\b|\bconnection refused\b|\bno route to host\b",
+        r"\btls:|\bx509:|\bcertificate\b|\bno such host\b|\btransport endpoint is not connected\b",
+        r"\bnetwork is unreachable\b",
+    ),
+)
+
+CAUSES: tuple[Cause, ...] = (
+    *_MEMORY,
+    *_GONE,
+    *_NETWORK,
+    *_CGROUP,
+    *_INIT_DIED,
+    *_RUNTIME,
+    *_IMAGE,
+    *_SETUP,
+    *_SERVICE,
+)
+
+UNKNOWN = _cause("unknown", Proof.UNKNOWN, "nothing in it is known to come from memory or from anything else")
+
+_QUOTED_NAME = re.compile(r'"[^"]*"|`[^`]*`|\'[^\'\s]*\'')
+_PATH = re.compile(r"(?<![\w.])(?:[a-z][a-z0-9+.-]{0,20}:/)?/[^\s:,;)\]\"'`]*", re.IGNORECASE)
+
+
+def find_cause(chain: str) -> Cause:
+    """The row that fits `chain`, an error with its layers on one line. Text that fits none is UNKNOWN."""
+    bare = _PATH.sub("/", _QUOTED_NAME.sub(_empty, chain))
+    found = _first(chain, bare)
+    if found.proof is not Proof.NOT_MEMORY and found.proof is not Proof.MEMORY and _LOW_LIMIT.words.search(bare):
+        return _LOW_LIMIT
+    return found
+
+
+def _empty(quoted: re.Match[str]) -> str:
+    return quoted[0][0] * 2
+
+
+def _first(chain: str, bare: str) -> Cause:
+    return next((cause for cause in CAUSES if cause.words.search(chain if cause.with_names else bare)), UNKNOWN)
