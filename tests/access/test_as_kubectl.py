@@ -566,9 +566,8 @@ def plugin_printing_something_else(at: Setting) -> list[str]:
 
 @row('not allowed: policy set to "DenyAll"', since=(1, 35))
 def plugins_denied_by_kuberc(at: Setting) -> list[str]:
-    at.write(
-        "{apiVersion: kubectl.config.k8s.io/v1beta1, kind: Preference, credentialPluginPolicy: DenyAll}", ".kube/kuberc"
-    )
+    policy = {"credentialPluginPolicy": "DenyAll"}
+    at.write({"apiVersion": "kubectl.config.k8s.io/v1beta1", "kind": "Preference", **policy}, ".kube/kuberc")
     at.write(at.config(exec_user(at.plugin(credential(token="x")))))
     return []
 
