@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from kubectl_memdoctor.cluster.source import Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
@@ -311,6 +313,7 @@ def _explains(rule: Rule, cause: Finding, symptom: Finding) -> bool:
 def _completed(subject: Subject, finding: Finding, owners: OwnerLookup) -> Finding:
     if not isinstance(subject, PodContext):
         return finding
+    finding = msgspec.structs.replace(finding, node=subject.pod.spec.node_name or None)
     return complete(finding, subject.pod, owners.owner(subject.pod), subject.limit_ranges, subject.now)
 
 

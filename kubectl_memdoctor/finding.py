@@ -126,6 +126,8 @@ class Finding(Printed, frozen=True, kw_only=True):
     confidence: Confidence
     involved_object: InvolvedObject
     owner: Owner | None = None
+    node: str | None = None
+    """The node that the pod is on."""
     message: str
     details: tuple[str, ...] = ()
     memory: Memory | None = None

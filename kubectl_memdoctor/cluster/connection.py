@@ -215,7 +215,7 @@ class _Choice:
         return msgspec.structs.replace(
             cluster,
             server=flags.server or cluster.server or self._default_server(),
-            proxy_url=flags.proxy_url or cluster.proxy_url,
+            proxy_url=cluster.proxy_url,
             disable_compression=bool(flags.disable_compression) or cluster.disable_compression,
             insecure_skip_tls_verify=bool(flags.insecure_skip_tls_verify)
             if own_trust

@@ -49,7 +49,6 @@ class ConnectionFlags:
     as_uid: str | None = None
     as_group: tuple[str, ...] = ()
     as_user_extra: tuple[str, ...] = ()
-    proxy_url: str | None = None
     request_timeout: str | None = None
     disable_compression: bool | None = None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol
 
+from kubectl_memdoctor.exit_code import CouldNotLook
 from kubectl_memdoctor.objects import Object, Resource
 
 
@@ -28,7 +29,7 @@ class Origin:
     recording: str | None = None
 
 
-class AccessError(Exception):
+class AccessError(CouldNotLook):
     """Nothing can be looked at; its text is the whole line for stderr (`error: ...`, `Error from server (...): ...`).
 
     Exit code 2. The text never holds a credential.

@@ -1,0 +1,30 @@
+"""The subcommands, one file each. A file's docstring is its --help.
+
+Beside it stand USAGE, FLAGS and `run(line, screen)`, which returns the exit code. What takes long to import (the
+Kubernetes client, the rules) is imported in `run`, so that --help and version answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubectl_memdoctor.flags import CommandLine
+from kubectl_memdoctor.help_text import Page
+from kubectl_memdoctor.screen import Screen
+
+NAMES = ("pod", "ns", "explain", "demo", "options", "version")
+"""In the order of --help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    page: Page
+    run: Callable[[CommandLine, Screen], int]
+
+
+def command(name: str) -> Command:
+    """One of NAMES."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    return Command(Page(name, module.USAGE, (module.__doc__ or "").strip(), module.FLAGS), module.run)

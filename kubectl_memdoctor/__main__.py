@@ -1,0 +1,5 @@
+"""`python -m kubectl_memdoctor`."""
+
+from kubectl_memdoctor.cli import run
+
+run()

@@ -1,0 +1,56 @@
+"""Text from a cluster, made harmless for a terminal.
+
+Names, messages and annotations can hold anything: escape sequences that rewrite the screen, newlines that forge a line,
+marks that turn the reading direction. What does not print is shown as its code instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from msgspec import Struct, structs
+
+Value = TypeVar("Value")
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of control, format, surrogate, private and unassigned characters, line and paragraph breaks."""
+_WHITE = frozenset("\t\n\r\v\f\x85\u2028\u2029")
+
+
+@lru_cache(maxsize=4096)
+def clean(text: str) -> str:
+    """One line without anything that a terminal obeys: white space becomes a space, the rest its code (`\\x1b`)."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text)).strip()
+
+
+def _visible(char: str) -> str:
+    if char in _WHITE:
+        return " "
+    if char.isprintable() or unicodedata.category(char) not in _HIDDEN:
+        return char
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def cleaned(value: Value) -> Value:
+    """A struct, data class, tuple or dict whose every text is clean."""
+    return _cleaned(value)  # type: ignore[no-any-return]
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value) if type(value) is str else value
+    if isinstance(value, tuple):
+        return tuple(map(_cleaned, value))
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(entry) for key, entry in value.items()}
+    if isinstance(value, Struct):
+        return structs.replace(value, **{name: _cleaned(getattr(value, name)) for name in value.__struct_fields__})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {entry.name: _cleaned(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value

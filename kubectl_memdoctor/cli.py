@@ -1,0 +1,82 @@
+"""The program: parse, dispatch, exit code."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from kubectl_memdoctor.commands import NAMES, command
+from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, INTERRUPTED, NOTHING_FOUND, CouldNotLook, UsageError
+from kubectl_memdoctor.flags import COLOR, HELP, PROGRAM, VERSION, CommandLine, parse, refuse_others
+from kubectl_memdoctor.help_text import command_help, overview
+from kubectl_memdoctor.screen import open_screen
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """One run; returns the exit code. Errors are on stderr then, in kubectl's form."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except UsageError as error:
+        return _complain([f"error: {error}", f"See '{PROGRAM} --help' for usage."])
+    except CouldNotLook as error:
+        return _complain(str(error).splitlines())
+    except BrokenPipeError:
+        # Whoever reads has read enough. What is still buffered must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOTHING_FOUND
+    except KeyboardInterrupt:
+        _complain(["interrupted: what was printed is not the whole"])
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    line = parse(arguments)
+    if line.flag(VERSION):
+        return _dispatch("version", CommandLine((), {}))
+    if not line.words:
+        return _print(overview(command(name).page for name in NAMES))
+    name = line.words[0]
+    if name not in NAMES:
+        raise UsageError(f'unknown command "{name}" for "{PROGRAM}"{_close_to(name)}')
+    if line.flag(HELP):
+        return _print(command_help(command(name).page))
+    return _dispatch(name, CommandLine(line.words[1:], line.given))
+
+
+def _dispatch(name: str, line: CommandLine) -> int:
+    chosen = command(name)
+    refuse_others(line, chosen.page.flags, name)
+    return chosen.run(line, open_screen(line.text(COLOR)))
+
+
+def _print(lines: Iterable[str]) -> int:
+    for text in lines:
+        print(text)
+    return NOTHING_FOUND
+
+
+def _close_to(name: str) -> str:
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; the commands are {', '.join(NAMES)}"
+
+
+def _complain(lines: Iterable[str]) -> int:
+    from kubectl_memdoctor.clean import clean
+
+    for text in lines:
+        print(clean(text), file=sys.stderr)
+    return COULD_NOT_LOOK
+
+
+def run() -> NoReturn:
+    """The console script. It ends the process at once: a request that is still under way has no one to wait for it."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        pass
+    os._exit(code)

@@ -1,0 +1,72 @@
+"""Look at all pods of namespaces, or of the whole cluster.
+
+Prints one row for each workload and finding, worst first: what is the matter, how bad it is (severity), how sure that
+is (confidence), the memory limit as written, the smallest limit that the node's runtime starts a sandbox with, how many
+pods it concerns, and since when. Without a NAME the current namespace is looked at; in a recording, all of them.
+
+Exit code 0: nothing found at or above --fail-on; 1: something found; 2: could not look.
+
+Examples:
+  # The current namespace
+  kubectl memdoctor ns
+
+  # Two namespaces; the whole cluster
+  kubectl memdoctor ns shop billing
+  kubectl memdoctor ns --all
+
+  # With node and fix; every finding in full; for programs
+  kubectl memdoctor ns --all -o wide
+  kubectl memdoctor ns shop -o page
+  kubectl memdoctor ns --all -o json
+
+  # What somebody sent instead of a cluster
+  kubectl get pods,events,nodes,replicasets,limitranges -A -o json > dump.json
+  kubectl memdoctor ns --all -f dump.json
+"""
+
+from __future__ import annotations
+
+from kubectl_memdoctor.exit_code import UsageError
+from kubectl_memdoctor.flags import ALL, CONNECTION, FIELD_SELECTOR, LOOKING, PODS, REPORTING, SELECTOR, CommandLine
+from kubectl_memdoctor.screen import Progress, Screen
+
+USAGE = "ns [NAME...] [--all] [options]"
+FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING)
+
+
+def run(line: CommandLine, screen: Screen) -> int:
+    _refuse_mixtures(line)
+    from kubectl_memdoctor.opening import minimum_bytes, opened
+
+    minimum = minimum_bytes(line)
+    with opened(line) as found:
+        from kubectl_memdoctor.diagnosis import diagnose_namespaces
+        from kubectl_memdoctor.outcome import show
+        from kubectl_memdoctor.selection import Selection
+
+        selection = Selection(
+            namespaces=_namespaces(line, found.namespace),
+            label_selector=line.text(SELECTOR),
+            field_selector=line.text(FIELD_SELECTOR),
+        )
+        progress = Progress(screen)
+        try:
+            diagnosis = diagnose_namespaces(found.source, selection, minimum_bytes=minimum, progress=progress)
+        finally:
+            progress.close()
+        return show(diagnosis, line, screen, output="table")
+
+
+def _namespaces(line: CommandLine, current: str | None) -> tuple[str, ...] | None:
+    if line.flag(ALL):
+        return None
+    if line.words:
+        return tuple(dict.fromkeys(line.words))
+    return None if current is None else (current,)
+
+
+def _refuse_mixtures(line: CommandLine) -> None:
+    if line.words and line.flag(ALL):
+        raise UsageError("give namespaces or --all, not both")
+    if line.words and "namespace" in line.given:
+        raise UsageError("give namespaces as arguments or with -n, not both")

@@ -1,0 +1,56 @@
+"""Say why memory keeps pods from starting, or kills them.
+
+Pods are given by name, as TYPE/NAME of what they come from (deploy/web), or by label. The page of a pod says the cause
+first, then what proves it, what was ruled out and what could not be looked at, and ends with the command to paste.
+A pod without any finding gets a short page: its memory limit and where that comes from, and how it ended before.
+
+Exit code 0: nothing found at or above --fail-on; 1: something found; 2: could not look.
+
+Examples:
+  # Why does this pod not start?
+  kubectl memdoctor pod web-5d9c7b9b8-x7k2p
+
+  # All pods of a deployment, and of a label
+  kubectl memdoctor pod deploy/web -n shop
+  kubectl memdoctor pod -l app=web -n shop
+
+  # A pod in a recording that somebody sent
+  kubectl memdoctor pod web-5d9c7b9b8-x7k2p -f dump.json
+"""
+
+from __future__ import annotations
+
+from kubectl_memdoctor.exit_code import UsageError
+from kubectl_memdoctor.flags import ALL, CONNECTION, FIELD_SELECTOR, LOOKING, REPORTING, SELECTOR, CommandLine
+from kubectl_memdoctor.screen import Screen
+
+USAGE = "pod (NAME... | TYPE/NAME... | -l SELECTOR) [options]"
+FLAGS = (*CONNECTION, ALL, *LOOKING, *REPORTING)
+
+
+def run(line: CommandLine, screen: Screen) -> int:
+    _refuse_mixtures(line)
+    from kubectl_memdoctor.opening import minimum_bytes, opened
+
+    minimum = minimum_bytes(line)
+    with opened(line) as found:
+        from kubectl_memdoctor.diagnosis import diagnose_pods
+        from kubectl_memdoctor.outcome import show
+        from kubectl_memdoctor.selection import Selection
+
+        selection = Selection(
+            namespaces=None if line.flag(ALL) or found.namespace is None else (found.namespace,),
+            names=line.words,
+            label_selector=line.text(SELECTOR),
+            field_selector=line.text(FIELD_SELECTOR),
+        )
+        return show(diagnose_pods(found.source, selection, minimum_bytes=minimum), line, screen, output="page")
+
+
+def _refuse_mixtures(line: CommandLine) -> None:
+    """As kubectl get does."""
+    by_selector = line.text(SELECTOR) or line.text(FIELD_SELECTOR)
+    if line.words and by_selector:
+        raise UsageError("name cannot be provided when a selector is specified")
+    if not line.words and not by_selector:
+        raise UsageError("you must name a pod, TYPE/NAME of what pods come from, or give -l")

@@ -1,0 +1,259 @@
+"""The command line's flags: one table that is parsed, printed by --help and written into docs/cli.md.
+
+Names, short forms and meanings are kubectl's own wherever kubectl has the flag; parsing follows pflag where argparse
+differs (`--all=false`, `-Ao json`, its words for what is wrong).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from kubectl_memdoctor.exit_code import UsageError
+
+PROGRAM = "kubectl memdoctor"
+
+
+class Kind(StrEnum):
+    """What a flag takes. LIST may be repeated; FLAG takes nothing, or `=true` and `=false`."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    LIST = "list"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. `default` is what is printed; `choices` are the only values, when there are any."""
+
+    name: str
+    help: str
+    kind: Kind = Kind.TEXT
+    short: str = ""
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    alias: str = ""
+
+    @property
+    def field(self) -> str:
+        return self.name.replace("-", "_")
+
+    def spellings(self) -> list[str]:
+        short = [f"-{self.short}"] if self.short else []
+        alias = [f"--{self.alias}"] if self.alias else []
+        return [*short, f"--{self.name}", *alias]
+
+
+CONNECTION = (
+    Flag("as", "Username to impersonate for the requests; a regular user or a service account in a namespace."),
+    Flag("as-group", "Group to impersonate; may be repeated.", Kind.LIST),
+    Flag("as-uid", "UID to impersonate for the requests."),
+    Flag("as-user-extra", "Extra of the user to impersonate, as key=value; may be repeated.", Kind.LIST),
+    Flag("certificate-authority", "Path to a certificate file for the certificate authority."),
+    Flag("client-certificate", "Path to a client certificate file for TLS."),
+    Flag("client-key", "Path to a client key file for TLS."),
+    Flag("cluster", "The name of the kubeconfig cluster to use."),
+    Flag("context", "The name of the kubeconfig context to use."),
+    Flag("disable-compression", "Do not ask the server for compressed answers.", Kind.FLAG, default="false"),
+    Flag(
+        "insecure-skip-tls-verify",
+        "Do not verify the server's certificate. This makes the connection insecure.",
+        Kind.FLAG,
+        default="false",
+    ),
+    Flag("kubeconfig", "Path to the kubeconfig file to use."),
+    Flag("namespace", "The namespace scope of this command.", short="n"),
+    Flag("password", "Password for basic authentication to the API server."),
+    Flag(
+        "request-timeout",
+        "The longest that a single server request may take, with a unit (1s, 2m, 3h). 0 means no limit.",
+        default="0",
+    ),
+    Flag("server", "The address and port of the Kubernetes API server.", short="s"),
+    Flag(
+        "tls-server-name", "Server name to expect in the server's certificate; by default the host that is contacted."
+    ),
+    Flag("token", "Bearer token for authentication to the API server."),
+    Flag("user", "The name of the kubeconfig user to use."),
+    Flag("username", "Username for basic authentication to the API server."),
+)
+"""`kubectl options`, as far as it is about the connection: every command that looks at pods takes them."""
+
+SELECTOR = Flag(
+    "selector", "Only pods with these labels: '=', '==', '!=', 'in', 'notin' (-l key1=value1,key2).", short="l"
+)
+FIELD_SELECTOR = Flag(
+    "field-selector", "Only pods with these fields: '=', '==', '!=' (--field-selector spec.nodeName=worker-1)."
+)
+ALL = Flag("all-namespaces", "Look at all namespaces.", Kind.FLAG, short="A", default="false", alias="all")
+FILENAME = Flag(
+    "filename",
+    "Read a recording instead of a cluster: a file or a folder of what `kubectl get -o json|yaml` or `kubectl"
+    " cluster-info dump --output-directory` wrote, gzipped or not, or - for standard input; may be repeated.",
+    Kind.LIST,
+    short="f",
+)
+OUTPUTS = ("table", "wide", "page", "json", "yaml", "name")
+OUTPUT = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
+NO_HEADERS = Flag("no-headers", "Print a table without its headers.", Kind.FLAG, default="false")
+CHUNK_SIZE = Flag(
+    "chunk-size",
+    "Ask for large lists in pages of this many objects. 0 asks for all at once.",
+    Kind.NUMBER,
+    default="500",
+)
+MINIMUM = Flag(
+    "minimum",
+    "The smallest memory limit with which your nodes start a pod's sandbox, as a quantity (16Mi), instead of the"
+    " measured table.",
+)
+COLORS = ("auto", "always", "never")
+COLOR = Flag(
+    "color",
+    "Colour the output. auto: on a terminal, unless NO_COLOR is set. One of: (auto, always, never).",
+    default="auto",
+    choices=COLORS,
+)
+FAIL_ON_WORDS = ("critical", "warning", "info", "never")
+FAIL_ON = Flag(
+    "fail-on",
+    "Exit with 1 when there is a finding of this severity or worse. One of: (critical, warning, info, never).",
+    default="warning",
+    choices=FAIL_ON_WORDS,
+)
+STRICT = Flag("strict", "Exit with 2 when anything that should be looked at could not be.", Kind.FLAG, default="false")
+PODS = Flag("pods", "One row for each pod instead of one for all pods of a workload.", Kind.FLAG, default="false")
+HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
+VERSION = Flag("version", "Print the version.", Kind.FLAG)
+
+REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
+LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM)
+EVERYWHERE = (HELP, VERSION)
+EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *EVERYWHERE)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """`words` are the arguments that are not flags, `given` the flags that were given: field name -> value."""
+
+    words: tuple[str, ...]
+    given: Mapping[str, Any]
+
+    def text(self, flag: Flag) -> str:
+        return str(self.given.get(flag.field, flag.default))
+
+    def number(self, flag: Flag) -> int:
+        return int(self.given.get(flag.field, flag.default))
+
+    def flag(self, flag: Flag) -> bool:
+        return bool(self.given.get(flag.field, False))
+
+    def values(self, flag: Flag) -> tuple[str, ...]:
+        return tuple(self.given.get(flag.field, ()))
+
+    def connection(self) -> dict[str, Any]:
+        """The flags about the connection that were given, by the names of `cluster.kubeconfig.ConnectionFlags`."""
+        names = {flag.field: "as_user" if flag.name == "as" else flag.field for flag in CONNECTION}
+        found = {names[field]: value for field, value in self.given.items() if field in names}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(_as_pflag(message))
+
+
+def _as_pflag(message: str) -> str:
+    missing = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+)(?:/--\w+)?: expected one argument", message)
+    return f"flag needs an argument: {missing[1]}" if missing else message
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """Raises UsageError. Flags may stand anywhere, before the command's name as well."""
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", default=[])
+    for flag in EVERY_FLAG:
+        _add(parser, flag)
+    known, unknown = parser.parse_known_intermixed_args(list(_plain_booleans(arguments)))
+    if unknown:
+        raise UsageError(_unknown(unknown[0]))
+    given = {flag.field: _value(flag, getattr(known, flag.field)) for flag in EVERY_FLAG if hasattr(known, flag.field)}
+    return CommandLine(tuple(known.words), given)
+
+
+def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
+    options: dict[str, Any] = {"dest": flag.field}
+    if flag.kind is Kind.LIST:
+        options["action"] = "append"
+    parser.add_argument(*flag.spellings(), **options)
+
+
+def _plain_booleans(arguments: Iterable[str]) -> Iterable[str]:
+    """Every FLAG with its value: `-A` and `--all` become `--all=true`, `-Ao` becomes `--all=true -o`."""
+    flags = [flag for flag in EVERY_FLAG if flag.kind is Kind.FLAG]
+    long = {f"--{name}" for flag in flags for name in (flag.name, flag.alias) if name}
+    short = {flag.short: f"--{flag.name}" for flag in flags if flag.short}
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            yield argument
+            yield from rest
+            return
+        while argument[:1] == "-" and argument[1:2] in short:
+            name, rest_of_it = short[argument[1]], argument[2:]
+            yield f"{name}{rest_of_it}" if rest_of_it.startswith("=") else f"{name}=true"
+            argument = f"-{rest_of_it}" if rest_of_it and not rest_of_it.startswith("=") else ""
+        if argument:
+            yield f"{argument}=true" if argument in long else argument
+
+
+def _value(flag: Flag, text: Any) -> Any:
+    if flag.kind is Kind.FLAG:
+        return _boolean(flag, text)
+    if flag.kind is Kind.NUMBER:
+        return _whole_number(flag, text)
+    if flag.choices and text not in flag.choices:
+        if flag is OUTPUT:
+            allowed = ",".join(flag.choices)
+            raise UsageError(
+                f'unable to match a printer suitable for the output format "{text}", allowed formats are: {allowed}'
+            )
+        raise UsageError(f'invalid argument "{text}" for "--{flag.name}" flag: must be {_either(flag.choices)}')
+    return text
+
+
+def _either(choices: Sequence[str]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def _boolean(flag: Flag, text: str) -> bool:
+    """As Go's strconv.ParseBool."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise UsageError(f'invalid argument "{text}" for "--{flag.name}" flag: must be true or false')
+
+
+def _whole_number(flag: Flag, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise UsageError(f'invalid argument "{text}" for "--{flag.name}" flag: must be a whole number, 0 or more')
+    return int(text)
+
+
+def _unknown(argument: str) -> str:
+    name = argument.partition("=")[0]
+    return f"unknown flag: {name}" if name.startswith("--") else f"unknown shorthand flag: {name[1:2]!r} in {name}"
+
+
+def refuse_others(command_line: CommandLine, allowed: Iterable[Flag], command: str) -> None:
+    """Raises UsageError for a flag that is not the command's."""
+    fields = {flag.field for flag in (*allowed, *EVERYWHERE)}
+    for field in command_line.given:
+        if field not in fields:
+            raise UsageError(f"unknown flag: --{field.replace('_', '-')} (for {PROGRAM} {command})")

@@ -1,0 +1,92 @@
+"""--help, worded and laid out as kubectl's."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Flag, Kind
+
+COLUMNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A command's help. `text` is its file's docstring: a sentence, paragraphs, and a part "Examples:"."""
+
+    name: str
+    usage: str
+    text: str
+    flags: tuple[Flag, ...]
+
+    @property
+    def summary(self) -> str:
+        return self.text.partition("\n")[0]
+
+
+INTRODUCTION = (
+    "Say why memory keeps a pod from starting, or kills it.\n\n"
+    "Looks at pods, their events, nodes and owners, computes the memory limit that the kubelet really gives a pod,"
+    " holds it against what the node's container runtime needs, and prints the cause, what proves it, what was ruled"
+    " out, what could not be looked at, and the command that mends it. It only reads."
+)
+
+
+def overview(pages: Iterable[Page]) -> Iterator[str]:
+    """`kubectl memdoctor --help`."""
+    yield from _paragraphs(INTRODUCTION)
+    yield ""
+    yield "Commands:"
+    for page in pages:
+        yield f"  {page.name:11} {page.summary.rstrip('.')}"
+    yield ""
+    yield "Usage:"
+    yield f"  {PROGRAM} COMMAND [options]"
+    yield ""
+    yield f'Use "{PROGRAM} COMMAND --help" for more information about a command.'
+    yield f'Use "{PROGRAM} options" for a list of the options about the connection.'
+
+
+def command_help(page: Page) -> Iterator[str]:
+    """`kubectl memdoctor COMMAND --help`."""
+    description, _, examples = page.text.partition("\nExamples:\n")
+    yield from _paragraphs(description.strip())
+    if examples:
+        yield ""
+        yield "Examples:"
+        yield from textwrap.indent(textwrap.dedent(examples).strip("\n"), "  ").splitlines()
+    own = [flag for flag in page.flags if flag not in CONNECTION]
+    if own:
+        yield ""
+        yield "Options:"
+        yield from flag_lines(own)
+    yield ""
+    yield "Usage:"
+    yield f"  {PROGRAM} {page.usage}"
+    if CONNECTION[0] in page.flags:
+        yield ""
+        yield f'Use "{PROGRAM} options" for the options about the connection (--context, -n, --as ...).'
+
+
+def flag_lines(flags: Iterable[Flag]) -> Iterator[str]:
+    """Each flag as kubectl prints it: its spellings with their default, its meaning below."""
+    for number, flag in enumerate(sorted(flags, key=lambda entry: entry.name)):
+        if number:
+            yield ""
+        yield f"    {_spelling(flag)}:"
+        yield from textwrap.wrap(flag.help, COLUMNS, initial_indent="        ", subsequent_indent="        ")
+
+
+def _spelling(flag: Flag) -> str:
+    default = {Kind.LIST: "[]", Kind.TEXT: f"'{flag.default}'"}.get(flag.kind, flag.default)
+    return ", ".join(
+        f"{spelling}={default}" if spelling.startswith("--") else spelling for spelling in flag.spellings()
+    )
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    for number, paragraph in enumerate(text.split("\n\n")):
+        if number:
+            yield ""
+        yield from textwrap.wrap(" ".join(paragraph.split()), COLUMNS, break_on_hyphens=False)

@@ -1,0 +1,70 @@
+"""What a run ends with: the diagnosis on stdout, what must not be overlooked on stderr, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
+from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
+from kubectl_memdoctor.flags import FAIL_ON, NO_HEADERS, OUTPUT, PODS, STRICT, CommandLine
+from kubectl_memdoctor.printers import Layout, printer
+from kubectl_memdoctor.printers.page import not_checked_sentences
+from kubectl_memdoctor.screen import Screen
+
+FOR_PROGRAMS = frozenset({"json", "yaml"})
+"""Outputs that hold what was not checked themselves."""
+
+
+def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
+    """Prints by -o, else as `output`. Returns the exit code."""
+    output = line.text(OUTPUT) or output
+    layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
+    for text in printer(output)(diagnosis, layout):
+        print(text, file=screen.out)
+    screen.out.flush()
+    for text in _beside(diagnosis, output):
+        screen.say(text)
+    return _exit_code(diagnosis, line)
+
+
+def _beside(diagnosis: Diagnosis, output: str) -> Iterator[str]:
+    if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
+        yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
+    if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
+        yield _totals(diagnosis.report)
+    yield from diagnosis.errors
+
+
+def _is_on_page(diagnosis: Diagnosis, output: str) -> bool:
+    return output == "page" and bool(diagnosis.pods or diagnosis.report.findings)
+
+
+def _totals(report: Report) -> str:
+    summary = report.summary
+    looked = f"{_count(summary.pods, 'pod')} on {_count(summary.nodes, 'node')}"
+    if not report.findings:
+        return f"Nothing found: looked at {looked}." if summary.pods else "No pods found."
+    counts = ", ".join(
+        f"{summary.findings[severity]} {severity}" for severity in SEVERITIES if summary.findings[severity]
+    )
+    return f"{_count(len(report.findings), 'finding')} ({counts}) in {looked}.{_next_step(report.findings)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _next_step(findings: tuple[Finding, ...]) -> str:
+    worst = next((entry.involved_object for entry in findings if entry.involved_object.kind == "Pod"), None)
+    if worst is None:
+        return " For proof and fix: -o page"
+    return f" For proof and fix: kubectl memdoctor pod {worst.name} -n {worst.namespace}"
+
+
+def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:
+    report = diagnosis.report
+    if diagnosis.errors or (line.flag(STRICT) and report.not_checked):
+        return COULD_NOT_LOOK
+    worst_allowed = line.text(FAIL_ON)
+    failing = SEVERITIES[: [*map(str, SEVERITIES)].index(worst_allowed) + 1] if worst_allowed != "never" else ()
+    return FOUND if any(finding.severity in failing for finding in report.findings) else NOTHING_FOUND

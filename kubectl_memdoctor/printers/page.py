@@ -1,0 +1,198 @@
+"""`-o page`: what was found in full: the cause, what proves it, what was ruled out, what was not checked, the fix.
+
+A pod that was asked for and has no finding gets a short page of facts. Pods of one workload with the same finding
+share a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from kubectl_memdoctor.clean import cleaned
+from kubectl_memdoctor.duration import human_duration
+from kubectl_memdoctor.finding import Diagnosis, Evidence, Finding, NotChecked, PodFacts, Remedy, Termination
+from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
+from kubectl_memdoctor.printers.table import workload_of
+
+LONGEST_VALUE = 400
+"""Letters of one piece of evidence; of a longer text both ends are shown, since its cause stands at the end."""
+MOST_EVIDENCE = 12
+MOST_NAMES = 6
+FEW_PODS = 3
+"""Up to so many pods without findings get a page each, more a table."""
+
+
+def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
+    diagnosis = cleaned(diagnosis)
+    report = diagnosis.report
+    not_checked = list(_not_checked(report.not_checked, layout))
+    blocks = []
+    for page in _pages(report.findings):
+        blocks.append(list(_page(page, report.taken_at, not_checked, layout)))
+        not_checked = []
+    blocks += _healthy(_without_findings(diagnosis), report.taken_at, layout)
+    if not_checked and blocks:
+        blocks[0] += not_checked
+    for number, block in enumerate(blocks):
+        if number:
+            yield ""
+        yield from block
+
+
+def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+    """Findings that differ only in the pod, together."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        involved = finding.involved_object
+        key = (involved.namespace, workload_of(finding), involved.field_path, finding.rule, finding.message)
+        groups.setdefault((*key, finding.severity, finding.confidence, finding.memory), []).append(finding)
+    return [tuple(members) for members in groups.values()]
+
+
+def _page(findings: tuple[Finding, ...], now: datetime, not_checked: list[str], layout: Layout) -> Iterator[str]:
+    finding = findings[0]
+    subject = _subject(finding)
+    headline = f"{strong(subject, color=layout.color)} {finding.message} ({finding.confidence}, {finding.rule})"
+    yield from fold(f"{severity_word(finding.severity, color=layout.color)}: {headline}", layout.width, hanging="  ")
+    for sentence in (*finding.details, *_others(findings)):
+        yield from fold(sentence, layout.width, indent="  ")
+    yield from _evidence(finding, now, layout)
+    if finding.ruled_out:
+        yield _heading("RULED OUT", layout)
+        for entry in finding.ruled_out:
+            yield from fold(f"{entry.cause}: {entry.because}", layout.width, indent="    ", hanging="  ")
+    yield from not_checked
+    if finding.remedy is not None:
+        yield from _fix(finding.remedy, layout)
+
+
+def _heading(text: str, layout: Layout) -> str:
+    return f"  {strong(text, color=layout.color)}"
+
+
+def _subject(finding: Finding) -> str:
+    """`default/web-1` for pods, else with the kind: `node/worker-1`, `shop/limitrange/defaults`."""
+    involved = finding.involved_object
+    name = involved.name if involved.kind == "Pod" else f"{involved.kind.lower()}/{involved.name}"
+    return f"{involved.namespace}/{name}" if involved.namespace else name
+
+
+def _others(findings: tuple[Finding, ...]) -> Iterator[str]:
+    names = [finding.involved_object.name for finding in findings[1:]]
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        pods = "1 other pod" if len(names) == 1 else f"{len(names)} other pods"
+        yield f"The same holds for {pods} of {workload_of(findings[0])}: {', '.join(names[:MOST_NAMES])}{more}."
+
+
+def _evidence(finding: Finding, now: datetime, layout: Layout) -> Iterator[str]:
+    if not finding.evidence:
+        return
+    yield _heading("EVIDENCE", layout)
+    for entry in finding.evidence[:MOST_EVIDENCE]:
+        yield from fold(_evidence_line(entry, now), layout.width, indent="    ", hanging="  ")
+    left = len(finding.evidence) - MOST_EVIDENCE
+    if left > 0:
+        yield f"    and {left} more (-o json)"
+
+
+def _evidence_line(entry: Evidence, now: datetime) -> str:
+    if entry.source == "event":
+        where = f"event {entry.field}" + (f" on {entry.object}" if entry.object else "")
+    else:
+        seen_on = entry.object if entry.source != "pod" else None
+        where = " ".join(part for part in (seen_on, entry.field) if part) or entry.source
+    times = f" x{entry.count}" if entry.count else ""
+    return f"{where}{times}{_when(entry, now)}: {_shortened(entry.value)}"
+
+
+def _when(entry: Evidence, now: datetime) -> str:
+    if entry.time is None:
+        return ""
+    first = entry.first_time
+    since = f" (first {_ago(now - first)})" if first is not None and first != entry.time else ""
+    return f", {_ago(now - entry.time)}{since}"
+
+
+def _ago(age: timedelta) -> str:
+    return f"{human_duration(age)} ago" if age >= timedelta(seconds=1) else "just now"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[: LONGEST_VALUE // 3]} [...] {text[-LONGEST_VALUE * 2 // 3 :]}"
+
+
+def _not_checked(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]:
+    sentences = list(not_checked_sentences(entries))
+    if sentences:
+        yield _heading("NOT CHECKED", layout)
+    for sentence in sentences:
+        yield from fold(sentence, layout.width, indent="    ", hanging="  ")
+
+
+def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
+    """One for each resource and reason: what could not be read, why, and which rules miss it."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        groups.setdefault((entry.resource, entry.reason), []).extend([entry.rule] if entry.rule else [])
+    for (resource, reason), rules in groups.items():
+        yield f"{resource}: {reason}" + (f": {', '.join(rules)}" if rules else "")
+
+
+def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:
+    """The command is never folded: it is there to be pasted."""
+    yield from fold(f"{strong('FIX', color=layout.color)}  {remedy.text}", layout.width, indent="  ", hanging="  ")
+    if remedy.rollback:
+        yield f"    {remedy.rollback}"
+        yield "  or, to keep what else changed:"
+    if remedy.command:
+        yield f"    {remedy.command}"
+
+
+def _without_findings(diagnosis: Diagnosis) -> list[PodFacts]:
+    found = {
+        (finding.involved_object.namespace, finding.involved_object.name)
+        for finding in diagnosis.report.findings
+        if finding.involved_object.kind == "Pod"
+    }
+    return [pod for pod in diagnosis.pods if (pod.namespace, pod.name) not in found]
+
+
+def _healthy(pods: list[PodFacts], now: datetime, layout: Layout) -> list[list[str]]:
+    if len(pods) > FEW_PODS:
+        return [list(_many(pods, layout))]
+    return [list(_facts(pod, now, layout)) for pod in pods]
+
+
+def _many(pods: list[PodFacts], layout: Layout) -> Iterator[str]:
+    yield f"Nothing about memory in {len(pods)} pods:"
+    rows = [[pod.namespace, pod.name, pod.ready, pod.status, pod.qos_class, pod.limit] for pod in pods]
+    headers = ["NAMESPACE", "NAME", "READY", "STATUS", "QOS", "MEMORY LIMIT"]
+    yield from (f"  {line}" for line in table(rows, headers if layout.headers else ()))
+
+
+def _facts(pod: PodFacts, now: datetime, layout: Layout) -> Iterator[str]:
+    name = strong(f"{pod.namespace}/{pod.name}", color=layout.color)
+    where = f" on {pod.node}" if pod.node else ", on no node yet"
+    said = "nothing about memory found" if pod.warning is None else "not well, but nothing about memory found"
+    yield from fold(f"{name}: {said} ({pod.status}, {pod.ready} ready{where})", layout.width, hanging="  ")
+    facts = [("memory limit", pod.limit), ("sandbox", pod.minimum), ("QoS class", pod.qos_class or "not set")]
+    facts += [("last end", _termination(entry, now)) for entry in pod.terminations]
+    if not pod.terminations:
+        facts.append(("last end", "no container has ended"))
+    if pod.warning is not None:
+        facts.append(("warning", _evidence_line(pod.warning, now)))
+    for what, text in facts:
+        yield from fold(f"{what:12}  {text}", layout.width, indent="  ", hanging=" " * 14)
+
+
+def _termination(entry: Termination, now: datetime) -> str:
+    lasted = (
+        f" after {human_duration(timedelta(seconds=entry.lasted_seconds))}" if entry.lasted_seconds is not None else ""
+    )
+    when = f", {_ago(now - entry.finished_at)}" if entry.finished_at is not None else ""
+    return f"{entry.container}: {entry.reason}, exit code {entry.exit_code}{lasted}{when}"

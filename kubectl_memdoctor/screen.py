@@ -1,0 +1,72 @@
+"""Where a run is shown: the two streams, how wide the terminal is, and whether colours are wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from kubectl_memdoctor.clean import clean
+
+PROGRESS_AFTER_SECONDS = 1.0
+PROGRESS_EVERY_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """`width` is None where lines are not folded: in a file or a pipe."""
+
+    out: TextIO
+    err: TextIO
+    width: int | None
+    color: bool
+
+    def say(self, text: str) -> None:
+        """One line for the reader beside the result, on stderr; cleaned."""
+        print(clean(text), file=self.err)
+
+
+def open_screen(color: str, environ: Mapping[str, str] | None = None) -> Screen:
+    """`color` is auto, always or never. https://no-color.org"""
+    environ = os.environ if environ is None else environ
+    terminal = sys.stdout.isatty()
+    wanted = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size().columns if terminal else None
+    screen = Screen(sys.stdout, sys.stderr, width, color == "always" or (color == "auto" and wanted))
+    if screen.color:
+        import colorama
+
+        colorama.just_fix_windows_console()
+    return screen
+
+
+class Progress:
+    """`12,500 of 100,000 pods` on a terminal's stderr while a scan takes longer than a moment; else nothing."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._err = screen.err
+        self._shows = screen.err.isatty()
+        self._next = time.monotonic() + PROGRESS_AFTER_SECONDS
+        self._shown = 0
+
+    def __call__(self, pods: int, remaining: int | None) -> None:
+        now = time.monotonic()
+        if not self._shows or now < self._next:
+            return
+        self._next = now + PROGRESS_EVERY_SECONDS
+        of_all = f" of {pods + remaining:,}" if remaining else ""
+        line = f"looked at {pods:,}{of_all} pods ..."
+        self._err.write("\r" + line.ljust(self._shown))
+        self._err.flush()
+        self._shown = len(line)
+
+    def close(self) -> None:
+        """Takes the line off the screen."""
+        if self._shown:
+            self._err.write("\r" + " " * self._shown + "\r")
+            self._err.flush()
+            self._shown = 0
