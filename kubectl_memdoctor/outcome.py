@@ -31,7 +31,8 @@ def _beside(diagnosis: Diagnosis, output: str) -> Iterator[str]:
     if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
-        yield _totals(diagnosis.report)
+        next_step = "" if output == "page" else _next_step(diagnosis.report.findings)
+        yield f"{_totals(diagnosis.report)}{next_step}"
     yield from diagnosis.errors
 
 
@@ -47,7 +48,7 @@ def _totals(report: Report) -> str:
     counts = ", ".join(
         f"{summary.findings[severity]} {severity}" for severity in SEVERITIES if summary.findings[severity]
     )
-    return f"{_count(len(report.findings), 'finding')} ({counts}) in {looked}.{_next_step(report.findings)}"
+    return f"{_count(len(report.findings), 'finding')} ({counts}) in {looked}."
 
 
 def _count(number: int, noun: str) -> str:
@@ -55,6 +56,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _next_step(findings: tuple[Finding, ...]) -> str:
+    if not findings:
+        return ""
     worst = next((entry.involved_object for entry in findings if entry.involved_object.kind == "Pod"), None)
     if worst is None:
         return " For proof and fix: -o page"

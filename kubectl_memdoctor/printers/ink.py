@@ -47,9 +47,7 @@ def fold(text: str, width: int | None, *, indent: str = "", hanging: str = "") -
     ) or [indent]
 
 
-def table(rows: Sequence[Sequence[str]], headers: Sequence[str] = ()) -> list[str]:
-    """Aligned columns as kubectl's, every text as it is."""
-    if not rows:
-        return []
-    text = tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns as kubectl's, every text as it is; headers are a row like any other."""
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True)
     return [line.rstrip() for line in text.splitlines()]

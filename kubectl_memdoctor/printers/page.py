@@ -42,19 +42,22 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
 
 
 def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
-    """Findings that differ only in the pod, together."""
+    """Findings of one rule on one container of one workload, together: they differ in the pod, and in times."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         involved = finding.involved_object
-        key = (involved.namespace, workload_of(finding), involved.field_path, finding.rule, finding.message)
-        groups.setdefault((*key, finding.severity, finding.confidence, finding.memory), []).append(finding)
+        key = (involved.namespace, workload_of(finding), involved.field_path, finding.rule, finding.severity)
+        limit = finding.memory.limit_quantity if finding.memory else None
+        groups.setdefault((*key, finding.confidence, limit), []).append(finding)
     return [tuple(members) for members in groups.values()]
 
 
 def _page(findings: tuple[Finding, ...], now: datetime, not_checked: list[str], layout: Layout) -> Iterator[str]:
     finding = findings[0]
-    subject = _subject(finding)
-    headline = f"{strong(subject, color=layout.color)} {finding.message} ({finding.confidence}, {finding.rule})"
+    # A message is a predicate ("cannot start: ..."), or a sentence of its own ("its container app was killed").
+    colon = ":" if finding.message.startswith("its ") else ""
+    subject = strong(_subject(finding), color=layout.color) + colon
+    headline = f"{subject} {finding.message} ({finding.confidence}, {finding.rule})"
     yield from fold(f"{severity_word(finding.severity, color=layout.color)}: {headline}", layout.width, hanging="  ")
     for sentence in (*finding.details, *_others(findings)):
         yield from fold(sentence, layout.width, indent="  ")
@@ -84,7 +87,7 @@ def _others(findings: tuple[Finding, ...]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         pods = "1 other pod" if len(names) == 1 else f"{len(names)} other pods"
-        yield f"The same holds for {pods} of {workload_of(findings[0])}: {', '.join(names[:MOST_NAMES])}{more}."
+        yield f"The same was found on {pods} of {workload_of(findings[0])}: {', '.join(names[:MOST_NAMES])}{more}."
 
 
 def _evidence(finding: Finding, now: datetime, layout: Layout) -> Iterator[str]:
@@ -146,11 +149,11 @@ def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
 def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:
     """The command is never folded: it is there to be pasted."""
     yield from fold(f"{strong('FIX', color=layout.color)}  {remedy.text}", layout.width, indent="  ", hanging="  ")
-    if remedy.rollback:
-        yield f"    {remedy.rollback}"
-        yield "  or, to keep what else changed:"
     if remedy.command:
         yield f"    {remedy.command}"
+    if remedy.rollback:
+        yield "  or undo that roll-out as a whole:"
+        yield f"    {remedy.rollback}"
 
 
 def _without_findings(diagnosis: Diagnosis) -> list[PodFacts]:
@@ -172,7 +175,7 @@ def _many(pods: list[PodFacts], layout: Layout) -> Iterator[str]:
     yield f"Nothing about memory in {len(pods)} pods:"
     rows = [[pod.namespace, pod.name, pod.ready, pod.status, pod.qos_class, pod.limit] for pod in pods]
     headers = ["NAMESPACE", "NAME", "READY", "STATUS", "QOS", "MEMORY LIMIT"]
-    yield from (f"  {line}" for line in table(rows, headers if layout.headers else ()))
+    yield from (f"  {line}" for line in table([headers, *rows] if layout.headers else rows))
 
 
 def _facts(pod: PodFacts, now: datetime, layout: Layout) -> Iterator[str]:

@@ -112,7 +112,7 @@ def row_cells(row: Row, layout: Layout, now: datetime) -> list[str]:
 
 
 def _fitting(cells: list[list[str]], headers: list[str], layout: Layout) -> Iterator[str]:
-    wide = table(cells, headers if layout.headers else ())
+    wide = table([headers, *cells] if layout.headers and cells else cells)
     if layout.width is None or all(columns(line) <= layout.width for line in wide):
         yield from wide
         return

@@ -15,4 +15,4 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     report = cleaned(diagnosis.report)
     found = rows(report.findings, pods=layout.pods)
     cells = [[*row_cells(row, layout, report.taken_at), row.nodes, row.fix] for row in found]
-    yield from table(cells, [*row_headers(layout), "NODE", "FIX"] if layout.headers else ())
+    yield from table([[*row_headers(layout), "NODE", "FIX"], *cells] if layout.headers and cells else cells)
