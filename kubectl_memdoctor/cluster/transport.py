@@ -233,12 +233,7 @@ def _pool(connection: Connection, credentials: Credentials, environ: Mapping[str
     _set_proxy(configuration, proxy)
     if proxy.startswith("https:"):
         configuration.proxy_ssl_context = _tls_context(connection, credentials)
-    try:
-        pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
-    except ImportError:
-        raise AccessError(
-            "error: a socks5 proxy needs the Python package PySocks: install it beside kubectl-memdoctor"
-        ) from None
+    pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
     if secure:
         # The client reads certificates from files only; and its context refuses cluster CAs that Go accepts.
         pool.connection_pool_kw["ssl_context"] = _tls_context(connection, credentials)
