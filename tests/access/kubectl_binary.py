@@ -1,4 +1,4 @@
-"""The kubectl that memdoctor is compared with: the one that the test cluster builds, where it has been built."""
+"""The kubectl that memdoctor is compared with: the test cluster's own, where it has been built."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "kubectl-memdoctor")
+from cluster.programs import programs
 
 
 @functools.cache
 def kubectl_binary() -> str | None:
-    """MEMDOCTOR_TEST_KUBECTL, else the newest that tests/cluster built, else the one on PATH."""
+    """MEMDOCTOR_TEST_KUBECTL, else what `python -m tests.cluster.build` made, else the one on PATH."""
     named = os.environ.get("MEMDOCTOR_TEST_KUBECTL")
     if named:
         return named
-    built = sorted(CACHE.glob("**/kubectl"), key=lambda file: file.stat().st_mtime)
-    return str(built[-1]) if built else _undispatched(shutil.which("kubectl"))
+    built = programs()
+    if built is not None and built.kubectl.is_file():
+        return str(built.kubectl)
+    return _undispatched(shutil.which("kubectl"))
 
 
 def _undispatched(kubectl: str | None) -> str | None:

@@ -1,0 +1,182 @@
+"""Builds the programs of the test cluster from the Go module proxy: `python -m tests.cluster.build`.
+
+Builds only what the cache folder does not hold yet: about 8 minutes on two cores the first time. K8S_VERSION picks
+another Kubernetes; a folder in KUBEBUILDER_ASSETS is used as it is. Without Go, or elsewhere than on Linux, it says so
+in one line; with MEMDOCTOR_NO_SKIP set that is a failure.
+
+`python -m tests.cluster.build --pin 1.37.3` writes the go.mod and go.sum of a version into this folder anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .programs import (
+    CACHE,
+    ETCD,
+    KUBERNETES,
+    PINNED,
+    UNPINNED,
+    assets_folder,
+    etcd_module,
+    kubernetes_asked_for,
+    kubernetes_module,
+    pinned_version,
+    programs,
+)
+
+TOOLS = ("kubectl", "kube-apiserver")
+VERSION_VARIABLES = "k8s.io/component-base/version"
+
+
+class BuildError(Exception):
+    """Its text is the line for stderr."""
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        if arguments[:1] == ["--pin"] and len(arguments) == 2:
+            version = arguments[1].removeprefix("v")
+            write_kubernetes_module(PINNED / f"kubernetes-{_minor(version)}", version)
+        elif arguments:
+            raise BuildError(f"usage: python -m tests.cluster.build [--pin VERSION], not {' '.join(arguments)}")
+        else:
+            return build()
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build() -> int:
+    assets = assets_folder()
+    if assets is not None:
+        _demand_all(assets)
+        return 0
+    obstacle = _obstacle()
+    if obstacle:
+        print(f"no test cluster: {obstacle}", file=sys.stderr)
+        return 1 if os.environ.get("MEMDOCTOR_NO_SKIP") else 0
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _alone():
+        _build_missing()
+    return 0
+
+
+def _obstacle() -> str:
+    """Why nothing can be built here; empty when it can."""
+    if sys.platform != "linux":
+        return "kube-apiserver and etcd are built on Linux only"
+    return "" if shutil.which("go") else "Go is not installed"
+
+
+def _demand_all(assets: Path) -> None:
+    given = programs()
+    missing = [file.name for file in given.missing()] if given else []
+    if missing:
+        raise BuildError(f"KUBEBUILDER_ASSETS={assets} holds no {', '.join(missing)}")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One build at a time on this machine; the others wait, and then find everything there."""
+    import fcntl  # Linux only, as all that comes after it.
+
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build_missing() -> None:
+    kubernetes = kubernetes_module()
+    if kubernetes is None:
+        version = _newest(kubernetes_asked_for())
+        write_kubernetes_module(UNPINNED / f"kubernetes-{version}", version)
+        kubernetes = kubernetes_module()
+    wanted = programs()
+    assert kubernetes is not None
+    assert wanted is not None
+    for file in wanted.missing():
+        if file == wanted.etcd:
+            _go_build(etcd_module().folder, ETCD, file, "-s -w")
+        else:
+            _go_build(kubernetes.folder, f"{KUBERNETES}/cmd/{file.name}", file, _ldflags(kubernetes.version))
+
+
+def _ldflags(version: str) -> str:
+    """What Kubernetes' own build puts in: https://github.com/kubernetes/kubernetes/blob/v1.37.0/hack/lib/version.sh"""
+    major, minor = version.split(".")[:2]
+    variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    return " ".join(["-s -w", *(f"-X {VERSION_VARIABLES}.{name}={value}" for name, value in variables.items())])
+
+
+def _go_build(folder: Path, package: str, file: Path, ldflags: str) -> None:
+    """The file appears under its name only when it is whole."""
+    print(f"building {file.parent.name}/{file.name}: some minutes, once ...", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    _go(folder, "build", "-trimpath", "-ldflags", ldflags, "-o", str(unfinished), package, environ=environ)
+    unfinished.replace(file)
+    print(f"built {file} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _newest(asked: str) -> str:
+    """`1.34` -> `1.34.2`, the newest patch that the module proxy has; a whole version stays as it is."""
+    if re.fullmatch(r"1\.\d+\.\d+\S*", asked):
+        return asked
+    if not re.fullmatch(r"1\.\d+", asked):
+        raise BuildError(f"K8S_VERSION is {asked!r}, not a version like 1.37 or 1.37.2")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    listed = _go(CACHE, "list", "-m", "-versions", KUBERNETES)
+    patches = [int(found[1]) for found in re.finditer(rf"v{re.escape(asked)}\.(\d+)(?=\s|$)", listed)]
+    if not patches:
+        raise BuildError(f"there is no Kubernetes {asked}")
+    return f"{asked}.{max(patches)}"
+
+
+def write_kubernetes_module(folder: Path, version: str) -> None:
+    """A go.mod that has Kubernetes' programs as its tools, with Kubernetes' own staging replaces.
+
+    `go install k8s.io/kubernetes/cmd/kubectl@v1.37.2` does not work: it refuses modules with replace directives.
+    """
+    staging = f"v0.{version.removeprefix('1.')}"
+    downloaded = json.loads(_go(Path("/"), "mod", "download", "-json", f"{KUBERNETES}@v{version}"))
+    own = Path(downloaded["GoMod"]).read_text()
+    modules = re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", own, re.MULTILINE)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    replaces = "".join(f"\t{module} => {module} {staging}\n" for module in modules)
+    header = f"module memdoctor.dev/tests/cluster/kubernetes\n\ngo 1.24.0\n\nreplace (\n{replaces})\n"
+    (unfinished / "go.mod").write_text(header)
+    _go(unfinished, "get", "-tool", *(f"{KUBERNETES}/cmd/{tool}@v{version}" for tool in TOOLS))
+    assert pinned_version(unfinished, KUBERNETES) == version
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.replace(folder)
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _go(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
+    """What Go prints on stdout; what it says on stderr goes through. Raises BuildError when it fails."""
+    done = subprocess.run(["go", *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"go {' '.join(arguments[:1])} failed in {folder} (see above)")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
