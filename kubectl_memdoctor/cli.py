@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
@@ -73,7 +74,12 @@ def _complain(lines: Iterable[str]) -> int:
 
 def run() -> NoReturn:
     """The console script. It ends the process at once: a request that is still under way has no one to wait for it."""
-    code = main()
+    try:
+        code = main()
+    except Exception:
+        # Python's own exit code for this, 1, would read as "found something".
+        traceback.print_exc()
+        code = _complain([f"error: this is a fault in {PROGRAM} itself: please report it with the lines above"])
     try:
         sys.stdout.flush()
         sys.stderr.flush()
