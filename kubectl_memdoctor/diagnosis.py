@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kubectl_memdoctor.cluster.source import Origin, Source, Unreadable
+from kubectl_memdoctor.cluster.source import NotFound, Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
     NamespaceContext,
@@ -75,16 +75,22 @@ def diagnose_namespaces(
     minimum_bytes: int | None = None,
     progress: Progress = lambda pods, remaining: None,
 ) -> Diagnosis:
-    """Every pod of the namespaces (None: of the cluster). Raises AccessError when the pods cannot be read."""
+    """Every pod of the namespaces (None: of the cluster).
+
+    Raises AccessError when the pods cannot be read, NotFound when none of the namespaces exists.
+    """
     with Reading(source) as reading:
         surroundings = _Surroundings(reading, selection.scopes(), EVENT_SELECTORS)
         nodes = reading.objects(NODES)
         survey = Survey(small_below(minimum_bytes))
+        missing: list[str] = []
         for namespace in selection.scopes():
             before = survey.pods
             _survey_namespace(source, selection, namespace, survey, progress)
             if namespace is not None and survey.pods == before:
-                _must_exist(reading, namespace)
+                missing.extend(_unless_it_exists(reading, namespace))
+        if len(missing) == len(selection.scopes()):
+            raise NotFound("\n".join(missing))
         whole = selection.is_whole_cluster()
         cluster = surroundings.context(nodes.answer(), survey.requested if whole else None, minimum_bytes)
         subjects: list[Subject] = [
@@ -93,7 +99,8 @@ def diagnose_namespaces(
             *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey)),
         ]
         findings = _examine(subjects, cluster, OwnerLookup(reading))
-        return Diagnosis(_report(reading, survey, cluster, surroundings.origin.answer(), survey.pods, findings))
+        report = _report(reading, survey, cluster, surroundings.origin.answer(), survey.pods, findings)
+        return Diagnosis(report, errors=tuple(missing))
 
 
 def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | None = None) -> Diagnosis:
@@ -139,10 +146,12 @@ def _survey_namespace(
         progress(survey.pods, page.remaining)
 
 
-def _must_exist(reading: Reading, namespace: str) -> None:
-    """No pods and no such namespace look alike in a list. Raises NotFound for the latter."""
+def _unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:
+    """The line that says so where there is no such namespace: in a list that looks like one without pods."""
     try:
         reading.source.get(NAMESPACES, None, namespace)
+    except NotFound as error:
+        yield str(error)
     except Unreadable as unreadable:
         reading.unreadable[NAMESPACES.name] = unreadable.reason
 
