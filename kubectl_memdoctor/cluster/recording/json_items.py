@@ -1,0 +1,338 @@
+"""Takes a JSON text apart into the objects of its Lists, a piece at a time, without holding more than a piece.
+
+The quick way guesses where an object ends: at the last place in the piece that looks like the border between the first
+two objects. What proves the guess is the decoder: if everything from an object's beginning up to the guess, put in
+brackets, is a valid JSON array, the guess is a border, since a parser of the whole text stands in the same state there.
+Where no guess holds, the exact way finds the end of one object by its brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kubectl_memdoctor.cluster.recording.forms import Run
+from kubectl_memdoctor.cluster.recording.texts import Text, refuse
+from kubectl_memdoctor.cluster.source import AccessError
+
+PIECE_BYTES = 1 << 19
+"""Enough objects to make one decoding worth its while, little enough to stay in the processor's cache."""
+
+LARGEST_OBJECT_BYTES = 32 << 20
+"""etcd takes requests of 1.5 MiB by default (--max-request-bytes); nothing near this is a Kubernetes object."""
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_SCALAR = re.compile(rb"[^ \t\r\n,\]}:{\[\"]*")
+_BRACKET_OR_STRING = re.compile(rb'["{}\[\]]')
+_BORDER = re.compile(rb'[ \t\r\n]*\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*"[^"\\]{0,80}"')
+
+_NOTED = frozenset({b'"kind"', b'"apiVersion"', b'"message"'})
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(slots=True)
+class Document:
+    """One JSON value of the text. What it says about itself may come after its items."""
+
+    kind: str = ""
+    api_version: str = ""
+    message: str = ""
+    is_list: bool = False
+    closed: bool = False
+
+    def note(self, key: str, value: str) -> None:
+        """One member of its outermost level."""
+        if key == "kind":
+            self.kind = value
+        elif key == "apiVersion":
+            self.api_version = value
+        elif key == "message":
+            self.message = value
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some objects of one document: bytes `start` to `end` of `text`, comma-separated, and what they are."""
+
+    document: Document
+    text: Text
+    start: int
+    end: int
+    runs: Sequence[Run] = ()
+
+
+Read = Callable[[bytes, str, str], list[Run]]
+"""Comma-separated objects, the list's kind and apiVersion -> runs; raises msgspec.DecodeError for anything else."""
+
+
+class _Window:
+    """The part of a text that is being looked at; `at` is the next byte in `data`."""
+
+    def __init__(self, text: Text, piece_bytes: int) -> None:
+        self.text = text
+        self.data = b""
+        self.base = 0
+        self.at = 0
+        self.ended = False
+        self._piece_bytes = piece_bytes
+
+    def more(self) -> bool:
+        """Appends to `data`; False at the text's end."""
+        if not self.ended:
+            piece = self.text.read_at(self.base + len(self.data), self._piece_bytes)
+            self.ended = len(piece) < self._piece_bytes
+            self.data += piece
+            return bool(piece)
+        return False
+
+    def fill(self) -> None:
+        """At least a piece from `at` on, where there is as much."""
+        while len(self.data) - self.at < self._piece_bytes and self.more():
+            pass
+
+    def forget(self) -> None:
+        """Drops what lies before `at`."""
+        self.data = self.data[self.at :]
+        self.base += self.at
+        self.at = 0
+
+    def skip_space(self) -> int:
+        """Returns the next byte that is no white space, -1 at the end."""
+        while True:
+            found = _SPACE.match(self.data, self.at)
+            self.at = found.end() if found else self.at
+            if self.at < len(self.data):
+                return self.data[self.at]
+            if not self.more():
+                return -1
+
+
+class JsonReader:
+    """One JSON text's objects, in order."""
+
+    def __init__(self, text: Text, read: Read, piece_bytes: int = PIECE_BYTES) -> None:
+        self._text = text
+        self._read = read
+        self._window = _Window(text, piece_bytes)
+
+    def pieces(self) -> Iterator[Piece]:
+        """A last piece without objects closes each document, which knows its kind then.
+
+        Raises AccessError with the line at which the text stops being JSON.
+        """
+        window = self._window
+        while (first := window.skip_space()) != -1:
+            document = Document()
+            window.forget()
+            if first == ord("{"):
+                yield from self._object(document)
+            elif first == ord("["):
+                document.is_list = True
+                yield from self._array(document)
+            else:
+                raise self._broken(window.at)
+            document.closed = True
+            end = window.base + window.at
+            yield Piece(document, self._text, end, end)
+
+    def _object(self, document: Document) -> Iterator[Piece]:
+        window = self._window
+        start = window.at
+        window.at += 1
+        byte = window.skip_space()
+        while byte != ord("}"):
+            key = self._key()
+            byte = window.skip_space()
+            if key == b'"items"' and byte == ord("[") and may_be_list(document):
+                document.is_list = True
+                yield from self._array(document)
+            else:
+                self._member(document, key)
+            byte = self._after_comma(ord("}"))
+        window.at += 1
+        if not document.is_list:
+            runs = self._decoded(start, window.at, document)
+            yield Piece(document, self._text, window.base + start, window.base + window.at, runs)
+
+    def _key(self) -> bytes:
+        window = self._window
+        start = window.at
+        if window.data[start : start + 1] != b'"':
+            raise self._broken(start)
+        window.at = self._string_end(start)
+        if window.skip_space() != ord(":"):
+            raise self._broken(window.at)
+        key = window.data[start : self._string_end(start)]
+        window.at += 1
+        return key
+
+    def _member(self, document: Document, key: bytes) -> None:
+        window = self._window
+        start = window.at
+        window.at = self._value_end(start)
+        if key not in _NOTED or window.data[start] != ord('"'):
+            return
+        try:
+            document.note(key.strip(b'"').decode(), msgspec.json.decode(window.data[start : window.at], type=str))
+        except _NOT_JSON as error:
+            raise self._broken(start, error) from None
+
+    def _after_comma(self, closing: int) -> int:
+        """The next byte of what follows a comma, or `closing`."""
+        window = self._window
+        byte = window.skip_space()
+        if byte == closing:
+            return byte
+        if byte != ord(","):
+            raise self._broken(window.at)
+        window.at += 1
+        byte = window.skip_space()
+        if byte in (closing, -1):
+            raise self._broken(window.at)
+        return byte
+
+    def _array(self, document: Document) -> Iterator[Piece]:
+        window = self._window
+        window.at += 1
+        border = b""
+        byte = window.skip_space()
+        while byte != ord("]"):
+            window.forget()
+            guessed = self._guess(border, document) if border else None
+            end, runs = guessed or self._exactly(document)
+            yield Piece(document, self._text, window.base, window.base + end, runs)
+            window.at = end
+            byte = self._after_comma(ord("]"))
+            if not guessed:
+                border = self._border(end)
+        window.at += 1
+
+    def _border(self, end: int) -> bytes:
+        """What stands between the object that ends at `end` and the next one, from white space to the next one's first
+        key; nothing when it cannot be told."""
+        data = self._window.data
+        start = len(data[: end - 1].rstrip(b" \t\r\n")) if data[end - 1] == ord("}") else end
+        found = _BORDER.match(data, start)
+        return found[0] if found else b""
+
+    def _guess(self, border: bytes, document: Document) -> tuple[int, list[Run]] | None:
+        """Where the last object of the piece ends, and the objects up to there."""
+        window = self._window
+        window.fill()
+        closing = border.index(b"}") + 1
+        before = len(window.data)
+        while (found := window.data.rfind(border, 0, before)) >= 0:
+            end = found + closing
+            try:
+                return end, self._read(window.data[:end], document.kind, document.api_version)
+            except _NOT_JSON:
+                before = end // 2
+        return None
+
+    def _exactly(self, document: Document) -> tuple[int, list[Run]]:
+        """The one object (or other value) that begins here."""
+        end = self._value_end(self._window.at)
+        return end, self._decoded(self._window.at, end, document)
+
+    def _decoded(self, start: int, end: int, document: Document) -> list[Run]:
+        try:
+            return self._read(self._window.data[start:end], document.kind, document.api_version)
+        except _NOT_JSON as error:
+            raise self._broken(start, error) from None
+
+    def _value_end(self, start: int) -> int:
+        window = self._window
+        first = window.data[start : start + 1]
+        if first == b'"':
+            return self._string_end(start)
+        if first not in (b"{", b"["):
+            return self._scalar_end(start)
+        where, depth = start, 0
+        while True:
+            found = _BRACKET_OR_STRING.search(window.data, where)
+            if found is None:
+                where = len(window.data)
+                self._must_have_more(start)
+            elif found[0] == b'"':
+                where = self._string_end(found.start())
+            else:
+                where = found.end()
+                depth += 1 if found[0] in b"{[" else -1
+                if not depth:
+                    return where
+
+    def _string_end(self, start: int) -> int:
+        window = self._window
+        where = start + 1
+        while True:
+            where = window.data.find(b'"', where)
+            if where < 0:
+                where = len(window.data)
+                self._must_have_more(start)
+            elif _backslashes_before(window.data, where) % 2:
+                where += 1
+            else:
+                return where + 1
+
+    def _scalar_end(self, start: int) -> int:
+        window = self._window
+        while True:
+            found = _SCALAR.match(window.data, start)
+            end = found.end() if found else start
+            if end < len(window.data):
+                if end == start:
+                    raise self._broken(start)
+                return end
+            self._must_have_more(start)
+
+    def _must_have_more(self, start: int) -> None:
+        window = self._window
+        if len(window.data) - start > LARGEST_OBJECT_BYTES:
+            raise refuse(
+                self._text.name,
+                f"line {self._line(start)}: one object of more than {LARGEST_OBJECT_BYTES >> 20} MiB: nothing that"
+                " kubectl saves is this large",
+            )
+        if not window.more():
+            raise self._broken(start if _is_malformed(window.data[start:]) else len(window.data))
+
+    def _broken(self, where: int, error: Exception | None = None) -> AccessError:
+        window = self._window
+        if where >= len(window.data) and not window.more():
+            return refuse(self._text.name, f"ends too early, in line {self._line(where)}: save it again")
+        if isinstance(error, UnicodeDecodeError):
+            return refuse(self._text.name, f"line {self._line(where)}: not valid UTF-8: save it again")
+        return refuse(self._text.name, f"line {self._line(where)}: what begins here is not valid JSON: save it again")
+
+    def _line(self, where: int) -> int:
+        """The line's number, counted from 1, by reading everything before it again."""
+        offset, lines = 0, 1
+        end = self._window.base + where
+        while offset < end:
+            piece = self._text.read_at(offset, min(PIECE_BYTES, end - offset))
+            lines += piece.count(b"\n")
+            offset += len(piece) or end
+        return lines
+
+
+def may_be_list(document: Document) -> bool:
+    return not document.kind or document.kind.endswith("List")
+
+
+def _is_malformed(data: bytes) -> bool:
+    """Whether this, which has no end, is wrong before it stops."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except _NOT_JSON as error:
+        return "truncated" not in str(error)
+    return False
+
+
+def _backslashes_before(data: bytes, where: int) -> int:
+    start = where
+    while data[start - 1] == ord("\\"):
+        start -= 1
+    return where - start

@@ -1,0 +1,121 @@
+"""A recording as a Source."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from kubectl_memdoctor.cluster.recording.scan import Extent, Scan
+from kubectl_memdoctor.cluster.recording.selectors import Selector, selector
+from kubectl_memdoctor.cluster.recording.texts import STANDARD_INPUT, Text, find_texts
+from kubectl_memdoctor.cluster.source import NotFound, Origin, Page, Unreadable
+from kubectl_memdoctor.objects import NAMESPACES, PODS, RUNTIME_CLASSES, Namespace, Object, ObjectMeta, Resource
+
+NOT_RECORDED = "not in the recording"
+
+
+class Recording:
+    """The Source of saved objects."""
+
+    parallel = False
+
+    def __init__(self, texts: Sequence[Text], name: str) -> None:
+        """`name` is what the user calls it."""
+        self._texts = texts
+        self._name = name
+        self._scan: Scan | None = None
+
+    def origin(self) -> Origin:
+        return Origin(recording=self._name)
+
+    def now(self) -> datetime:
+        """The newest time that the objects speak of."""
+        return self._scanned().newest or datetime.now(UTC)
+
+    def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
+        field_selector = f"metadata.name={name}"
+        for page in self.list(resource, namespace, field_selector=field_selector):
+            for entry in page.items:
+                return entry
+        raise NotFound(f'Error from server (NotFound): {resource.group_resource} "{name}" not found')
+
+    def list(
+        self,
+        resource: Resource[Object],
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> Iterator[Page[Object]]:
+        wanted = selector(resource, namespace, label_selector, field_selector)
+        if self._scan is None and resource.name == PODS.name:
+            yield from self._first_pass(resource, wanted)
+        else:
+            yield from self._again(resource, wanted)
+        self._must_be_recorded(resource)
+
+    def _first_pass(self, resource: Resource[Object], wanted: Selector) -> Iterator[Page[Object]]:
+        scan = Scan(self._texts)
+        for form, objects in scan.walk():
+            if form.resource.name == resource.name:
+                yield _page(objects, wanted)
+        self._scan = scan
+
+    def _scanned(self) -> Scan:
+        if self._scan is None:
+            scan = Scan(self._texts)
+            for _ in scan.walk():
+                pass
+            self._scan = scan
+        return self._scan
+
+    def _again(self, resource: Resource[Object], wanted: Selector) -> Iterator[Page[Object]]:
+        scan = self._scanned()
+        if resource.name == NAMESPACES.name:
+            yield _page(self._namespaces(scan), wanted)
+            return
+        for extent in scan.extents.get(resource.name, ()):
+            if wanted.namespace is None or wanted.namespace in extent.namespaces:
+                yield _page(_objects(extent, wanted), wanted)
+
+    def _namespaces(self, scan: Scan) -> builtins.list[Any]:
+        """Those that were saved, and those that something saved lies in."""
+        saved = [entry for extent in scan.extents.get(NAMESPACES.name, ()) for entry in extent.objects(extent.read())]
+        names = {entry.metadata.name for entry in saved}
+        return saved + [Namespace(ObjectMeta(name=name)) for name in sorted(scan.namespaces - names - {""})]
+
+    def _must_be_recorded(self, resource: Resource[Any]) -> None:
+        """A list that was never saved is not an empty list. Where no pod names a RuntimeClass nothing is missed."""
+        scan = self._scanned()
+        if resource.name in scan.recorded or resource.name == NAMESPACES.name:
+            return
+        if resource.name == RUNTIME_CLASSES.name and not scan.names_runtime_class:
+            return
+        raise Unreadable(
+            f"error: {self._name}: holds no {resource.group_resource}: save them with"
+            f' "kubectl get pods,events,nodes,limitranges,replicasets -A -o json"',
+            resource=resource.group_resource,
+            reason=NOT_RECORDED,
+        )
+
+
+def _objects(extent: Extent, wanted: Selector) -> builtins.list[Any]:
+    text = extent.read()
+    # Words may be written with escapes; then only decoding tells.
+    if b"\\u" not in text and not all(word in text for word in wanted.words()):
+        return []
+    return extent.objects(text)
+
+
+def _page(objects: Sequence[Any], wanted: Selector) -> Page[Any]:
+    if wanted.takes_all():
+        return Page(tuple(objects))
+    return Page(tuple(entry for entry in objects if wanted.matches(entry)))
+
+
+def open_recording(paths: Sequence[str], stdin: BinaryIO | None) -> Recording:
+    """The files, folders and `-` (standard input) given with -f. Raises AccessError when one cannot be read."""
+    names = [STANDARD_INPUT if path == "-" else path for path in dict.fromkeys(paths)]
+    return Recording(find_texts(paths, stdin), ", ".join(names))
