@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubectl_memdoctor.cluster.source import Source
@@ -21,16 +19,14 @@ class Opened:
     namespace: str | None
 
 
-@contextlib.contextmanager
-def opened(line: CommandLine) -> Iterator[Opened]:
+def open_source(line: CommandLine) -> Opened:
     """Raises AccessError when neither can be had."""
     filenames = line.values(FILENAME)
     if filenames:
         from kubectl_memdoctor.cluster.recording import open_recording
 
-        with open_recording(filenames, sys.stdin.buffer) as recording:
-            yield Opened(recording, line.connection().get("namespace"))
-        return
+        recording = open_recording(filenames, sys.stdin.buffer)
+        return Opened(recording, line.connection().get("namespace"))
     # kubectl prints its configuration while the client is imported.
     from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
 
@@ -39,7 +35,7 @@ def opened(line: CommandLine) -> Iterator[Opened]:
     from kubectl_memdoctor.cluster.connection import connect
 
     connection = connect(lookup)
-    yield Opened(ApiServer(connection, chunk_size=line.number(CHUNK_SIZE)), connection.namespace)
+    return Opened(ApiServer(connection, chunk_size=line.number(CHUNK_SIZE)), connection.namespace)
 
 
 def minimum_bytes(line: CommandLine) -> int | None:

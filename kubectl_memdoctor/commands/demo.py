@@ -30,7 +30,8 @@ def run(line: CommandLine, screen: Screen) -> int:
     from kubectl_memdoctor.selection import Selection
 
     data = resources.files("kubectl_memdoctor.data").joinpath("demo.json")
-    with resources.as_file(data) as path, open_recording([str(path)], None) as recording:
+    with resources.as_file(data) as path:
+        recording = open_recording([str(path)], None)
         if line.words:
             show(diagnose_pods(recording, Selection(names=line.words)), line, screen, output="page")
             return NOTHING_FOUND

@@ -36,25 +36,25 @@ FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING)
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import minimum_bytes, opened
+    from kubectl_memdoctor.opening import minimum_bytes, open_source
 
     minimum = minimum_bytes(line)
-    with opened(line) as found:
-        from kubectl_memdoctor.diagnosis import diagnose_namespaces
-        from kubectl_memdoctor.outcome import show
-        from kubectl_memdoctor.selection import Selection
+    found = open_source(line)
+    from kubectl_memdoctor.diagnosis import diagnose_namespaces
+    from kubectl_memdoctor.outcome import show
+    from kubectl_memdoctor.selection import Selection
 
-        selection = Selection(
-            namespaces=_namespaces(line, found.namespace),
-            label_selector=line.text(SELECTOR),
-            field_selector=line.text(FIELD_SELECTOR),
-        )
-        progress = Progress(screen)
-        try:
-            diagnosis = diagnose_namespaces(found.source, selection, minimum_bytes=minimum, progress=progress)
-        finally:
-            progress.close()
-        return show(diagnosis, line, screen, output="table")
+    selection = Selection(
+        namespaces=_namespaces(line, found.namespace),
+        label_selector=line.text(SELECTOR),
+        field_selector=line.text(FIELD_SELECTOR),
+    )
+    progress = Progress(screen)
+    try:
+        diagnosis = diagnose_namespaces(found.source, selection, minimum_bytes=minimum, progress=progress)
+    finally:
+        progress.close()
+    return show(diagnosis, line, screen, output="table")
 
 
 def _namespaces(line: CommandLine, current: str | None) -> tuple[str, ...] | None:

@@ -30,21 +30,21 @@ FLAGS = (*CONNECTION, ALL, *LOOKING, *REPORTING)
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import minimum_bytes, opened
+    from kubectl_memdoctor.opening import minimum_bytes, open_source
 
     minimum = minimum_bytes(line)
-    with opened(line) as found:
-        from kubectl_memdoctor.diagnosis import diagnose_pods
-        from kubectl_memdoctor.outcome import show
-        from kubectl_memdoctor.selection import Selection
+    found = open_source(line)
+    from kubectl_memdoctor.diagnosis import diagnose_pods
+    from kubectl_memdoctor.outcome import show
+    from kubectl_memdoctor.selection import Selection
 
-        selection = Selection(
-            namespaces=None if line.flag(ALL) or found.namespace is None else (found.namespace,),
-            names=line.words,
-            label_selector=line.text(SELECTOR),
-            field_selector=line.text(FIELD_SELECTOR),
-        )
-        return show(diagnose_pods(found.source, selection, minimum_bytes=minimum), line, screen, output="page")
+    selection = Selection(
+        namespaces=None if line.flag(ALL) or found.namespace is None else (found.namespace,),
+        names=line.words,
+        label_selector=line.text(SELECTOR),
+        field_selector=line.text(FIELD_SELECTOR),
+    )
+    return show(diagnose_pods(found.source, selection, minimum_bytes=minimum), line, screen, output="page")
 
 
 def _refuse_mixtures(line: CommandLine) -> None:
