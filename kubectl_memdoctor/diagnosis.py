@@ -56,7 +56,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the pods looked at so far and, where the server says so, how many are still to come."""
 
 EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
-"""All that rules read: Warnings, and the two Normal events that prove something."""
+"""What rules read: Warnings, and two Normal events that prove something."""
 
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
@@ -176,7 +176,8 @@ class _Surroundings:
         minimum_bytes: int | None,
         node_events: Iterable[Event] = (),
     ) -> ClusterContext:
-        events = [*(event for asked in self._events for event in asked.answer()), *node_events]
+        events = [event for asked in self._events for event in asked.answer()]
+        events += [*self._successes(events), *node_events]
         limit_ranges: dict[str, list[LimitRange]] = {}
         for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
             limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
@@ -193,6 +194,15 @@ class _Surroundings:
             unreadable=self._reading.unreadable,
             minimum_bytes=minimum_bytes,
         )
+
+    def _successes(self, events: Iterable[Event]) -> list[Event]:
+        """What a workload created after all: asked for only where it failed to, since every new pod leaves such one."""
+        failed = {_event_namespace(event) for event in events if event.reason == "FailedCreate"}
+        asked = [
+            self._reading.objects(EVENTS, namespace, field_selector="reason=SuccessfulCreate")
+            for namespace in sorted(failed)
+        ]
+        return [event for answer in asked for event in answer.answer()]
 
 
 def _by(key: Callable[[Event], str], events: Iterable[Event]) -> dict[str, list[Event]]:
