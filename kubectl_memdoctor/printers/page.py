@@ -20,6 +20,7 @@ LONGEST_VALUE = 400
 """Letters of one piece of evidence; of a longer text both ends are shown, since its cause stands at the end."""
 MOST_EVIDENCE = 12
 MOST_NAMES = 6
+MOST_RULES = 2
 FEW_PODS = 3
 """Up to so many pods without findings get a page each, more a table."""
 
@@ -143,7 +144,8 @@ def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
     for entry in entries:
         groups.setdefault((entry.resource, entry.reason), []).extend([entry.rule] if entry.rule else [])
     for (resource, reason), rules in groups.items():
-        yield f"{resource}: {reason}" + (f": {', '.join(rules)}" if rules else "")
+        named = f"{len(rules)} rules" if len(rules) > MOST_RULES else ", ".join(rules)
+        yield f"{resource}: {reason}" + (f": {named}" if named else "")
 
 
 def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:
