@@ -23,6 +23,7 @@ from kubectl_memdoctor.context import (
 )
 from kubectl_memdoctor.finding import (
     CONFIDENCES,
+    LOOKED_WITHOUT,
     SEVERITIES,
     Cluster,
     Diagnosis,
@@ -361,7 +362,7 @@ def _not_checked(cluster: ClusterContext, survey: Survey) -> Iterator[NotChecked
             yield NotChecked(rule=rule.name, resource=name, reason=cluster.unreadable[name])
         for name in _missing(rule.uses, cluster):
             concerned.add(name)
-            yield NotChecked(rule=rule.name, resource=name, reason=f"{cluster.unreadable[name]} (looked without it)")
+            yield NotChecked(rule=rule.name, resource=name, reason=f"{cluster.unreadable[name]}{LOOKED_WITHOUT}")
     for name in sorted(set(cluster.unreadable) - concerned):
         yield NotChecked(resource=name, reason=cluster.unreadable[name])
     if survey.windows_pods:

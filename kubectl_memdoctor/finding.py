@@ -136,6 +136,10 @@ class Finding(Printed, frozen=True, kw_only=True):
     remedy: Remedy | None = None
 
 
+LOOKED_WITHOUT = " (looked without it)"
+"""Ends the reason of a NotChecked whose rule did look, less sure than it would have been."""
+
+
 class NotChecked(Printed, frozen=True, kw_only=True):
     """What could not be looked at: `rule` is absent when the resource concerns the run as a whole."""
 

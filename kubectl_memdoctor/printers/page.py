@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 
 from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
-from kubectl_memdoctor.finding import Diagnosis, Evidence, Finding, NotChecked, PodFacts, Remedy, Termination
+from kubectl_memdoctor.finding import (
+    LOOKED_WITHOUT,
+    Diagnosis,
+    Evidence,
+    Finding,
+    NotChecked,
+    PodFacts,
+    Remedy,
+    Termination,
+)
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
 from kubectl_memdoctor.printers.table import workload_of
@@ -140,12 +149,20 @@ def _not_checked(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]
 
 def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
     """One for each resource and reason: what could not be read, why, and which rules miss it."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
     for entry in entries:
-        groups.setdefault((entry.resource, entry.reason), []).extend([entry.rule] if entry.rule else [])
-    for (resource, reason), rules in groups.items():
-        named = f"{len(rules)} rules" if len(rules) > MOST_RULES else ", ".join(rules)
-        yield f"{resource}: {reason}" + (f": {named}" if named else "")
+        key = (entry.resource, entry.reason.removesuffix(LOOKED_WITHOUT))
+        blind, unsure = groups.setdefault(key, ([], []))
+        if entry.rule:
+            (unsure if entry.reason.endswith(LOOKED_WITHOUT) else blind).append(entry.rule)
+    for (resource, reason), (blind, unsure) in groups.items():
+        parts = [f"{_rules(blind)} could not look"] if blind else []
+        parts += [f"{_rules(unsure)} looked without"] if unsure else []
+        yield f"{resource}: {reason}" + (f": {'; '.join(parts)}" if parts else "")
+
+
+def _rules(names: list[str]) -> str:
+    return f"{len(names)} rules" if len(names) > MOST_RULES else " and ".join(names)
 
 
 def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:
