@@ -1,17 +1,17 @@
 """The command line's flags: one table that is parsed, printed by --help and written into docs/cli.md.
 
-Names, short forms and meanings are kubectl's own wherever kubectl has the flag; parsing follows pflag where argparse
-differs (`--all=false`, `-Ao json`, its words for what is wrong).
+Names, short forms and meanings are kubectl's own wherever kubectl has the flag; they are parsed as kubectl's pflag
+does (`--all=false`, `-Ao json`), and its words say what is wrong. argparse takes too much for a flag to be a value.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 
 from kubectl_memdoctor.exit_code import UsageError
 
@@ -163,53 +163,67 @@ class CommandLine:
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(_as_pflag(message))
+_LONG = {name: flag for flag in EVERY_FLAG for name in (flag.name, flag.alias) if name}
+_SHORT = {flag.short: flag for flag in EVERY_FLAG if flag.short}
 
 
-def _as_pflag(message: str) -> str:
-    missing = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+)(?:/--\w+)?: expected one argument", message)
-    return f"flag needs an argument: {missing[1]}" if missing else message
+def parse(arguments: Iterable[str]) -> CommandLine:
+    """Raises UsageError. Flags may stand anywhere, before the command's name as well.
 
-
-def parse(arguments: Sequence[str]) -> CommandLine:
-    """Raises UsageError. Flags may stand anywhere, before the command's name as well."""
-    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    parser.add_argument("words", nargs="*", default=[])
-    for flag in EVERY_FLAG:
-        _add(parser, flag)
-    known, unknown = parser.parse_known_intermixed_args(list(_plain_booleans(arguments)))
-    if unknown:
-        raise UsageError(_unknown(unknown[0]))
-    given = {flag.field: _value(flag, getattr(known, flag.field)) for flag in EVERY_FLAG if hasattr(known, flag.field)}
-    return CommandLine(tuple(known.words), given)
-
-
-def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
-    options: dict[str, Any] = {"dest": flag.field}
-    if flag.kind is Kind.LIST:
-        options["action"] = "append"
-    parser.add_argument(*flag.spellings(), **options)
-
-
-def _plain_booleans(arguments: Iterable[str]) -> Iterable[str]:
-    """Every FLAG with its value: `-A` and `--all` become `--all=true`, `-Ao` becomes `--all=true -o`."""
-    flags = [flag for flag in EVERY_FLAG if flag.kind is Kind.FLAG]
-    long = {f"--{name}" for flag in flags for name in (flag.name, flag.alias) if name}
-    short = {flag.short: f"--{flag.name}" for flag in flags if flag.short}
-    rest = iter(arguments)
-    for argument in rest:
+    https://github.com/spf13/pflag/blob/v1.0.10/flag.go (parseArgs): what follows a flag is its value, whatever it is.
+    """
+    rest = deque(arguments)
+    words: list[str] = []
+    given: dict[str, Any] = {}
+    while rest:
+        argument = rest.popleft()
         if argument == "--":
-            yield argument
-            yield from rest
+            words += rest
+            break
+        if argument == "-" or not argument.startswith("-"):
+            words.append(argument)
+            continue
+        for flag, text in _long(argument, rest) if argument.startswith("--") else _shorts(argument, rest):
+            value = _value(flag, text)
+            given[flag.field] = [*given.get(flag.field, ()), value] if flag.kind is Kind.LIST else value
+    return CommandLine(tuple(words), given)
+
+
+def _long(argument: str, rest: deque[str]) -> Iterator[tuple[Flag, str]]:
+    name, equals, text = argument[2:].partition("=")
+    if not name or name.startswith("-"):
+        raise UsageError(f"bad flag syntax: {argument}")
+    if name not in _LONG:
+        raise UsageError(f"unknown flag: --{name}")
+    flag = _LONG[name]
+    yield flag, text if equals else _next(flag, rest, f"--{name}")
+
+
+def _shorts(argument: str, rest: deque[str]) -> Iterator[tuple[Flag, str]]:
+    """`-Ao json`, `-ojson`, `-o=json`: letters of flags that take nothing, then one with its value."""
+    letters = argument[1:]
+    while letters:
+        letter, following = letters[0], letters[1:]
+        if letter not in _SHORT:
+            raise UsageError(f"unknown shorthand flag: {letter!r} in -{letters}")
+        flag = _SHORT[letter]
+        if following.startswith("=") and len(following) > 1:
+            yield flag, following[1:]
             return
-        while argument[:1] == "-" and argument[1:2] in short:
-            name, rest_of_it = short[argument[1]], argument[2:]
-            yield f"{name}{rest_of_it}" if rest_of_it.startswith("=") else f"{name}=true"
-            argument = f"-{rest_of_it}" if rest_of_it and not rest_of_it.startswith("=") else ""
-        if argument:
-            yield f"{argument}=true" if argument in long else argument
+        if flag.kind is not Kind.FLAG and following:
+            yield flag, following
+            return
+        yield flag, _next(flag, rest, f"{letter!r} in -{letters}")
+        letters = following
+
+
+def _next(flag: Flag, rest: deque[str], spelling: str) -> str:
+    """The value of a flag that stands alone."""
+    if flag.kind is Kind.FLAG:
+        return "true"
+    if not rest:
+        raise UsageError(f"flag needs an argument: {spelling}")
+    return rest.popleft()
 
 
 def _value(flag: Flag, text: Any) -> Any:
@@ -217,7 +231,7 @@ def _value(flag: Flag, text: Any) -> Any:
         return _boolean(flag, text)
     if flag.kind is Kind.NUMBER:
         return _whole_number(flag, text)
-    if flag.choices and text not in flag.choices:
+    if flag.choices and text not in (*flag.choices, flag.default):
         if flag is OUTPUT:
             allowed = ",".join(flag.choices)
             raise UsageError(
@@ -244,11 +258,6 @@ def _whole_number(flag: Flag, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise UsageError(f'invalid argument "{text}" for "--{flag.name}" flag: must be a whole number, 0 or more')
     return int(text)
-
-
-def _unknown(argument: str) -> str:
-    name = argument.partition("=")[0]
-    return f"unknown flag: {name}" if name.startswith("--") else f"unknown shorthand flag: {name[1:2]!r} in {name}"
 
 
 def refuse_others(command_line: CommandLine, allowed: Iterable[Flag], command: str) -> None:
