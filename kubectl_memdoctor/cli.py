@@ -40,10 +40,14 @@ def _run(arguments: Sequence[str]) -> int:
     if not line.words:
         return _print(overview(command(name).page for name in NAMES))
     name = line.words[0]
+    if name == HELP.name:
+        return _run([*line.words[1:], f"--{HELP.name}"])
     if name not in NAMES:
         raise UsageError(f'unknown command "{name}" for "{PROGRAM}"{_close_to(name)}')
     if line.flag(HELP):
         return _print(command_help(command(name).page))
+    if "" in line.words:
+        raise UsageError("an argument is empty: is a variable not set?")
     return _dispatch(name, CommandLine(line.words[1:], line.given))
 
 

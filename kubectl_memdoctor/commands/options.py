@@ -9,7 +9,7 @@ Examples:
 
 from __future__ import annotations
 
-from kubectl_memdoctor.exit_code import NOTHING_FOUND
+from kubectl_memdoctor.exit_code import NOTHING_FOUND, UsageError
 from kubectl_memdoctor.flags import CONNECTION, CommandLine, Flag
 from kubectl_memdoctor.help_text import flag_lines
 from kubectl_memdoctor.screen import Screen
@@ -19,6 +19,8 @@ FLAGS: tuple[Flag, ...] = ()
 
 
 def run(line: CommandLine, screen: Screen) -> int:
+    if line.words:
+        raise UsageError("options takes no arguments")
     print("These options can be passed to the commands pod and ns:\n", file=screen.out)
     for text in flag_lines(CONNECTION):
         print(text, file=screen.out)

@@ -8,7 +8,7 @@ Examples:
 from __future__ import annotations
 
 from kubectl_memdoctor import __version__
-from kubectl_memdoctor.exit_code import NOTHING_FOUND
+from kubectl_memdoctor.exit_code import NOTHING_FOUND, UsageError
 from kubectl_memdoctor.flags import CommandLine, Flag
 from kubectl_memdoctor.screen import Screen
 
@@ -17,5 +17,7 @@ FLAGS: tuple[Flag, ...] = ()
 
 
 def run(line: CommandLine, screen: Screen) -> int:
+    if line.words:
+        raise UsageError("version takes no arguments")
     print(f"kubectl-memdoctor v{__version__}", file=screen.out)
     return NOTHING_FOUND
