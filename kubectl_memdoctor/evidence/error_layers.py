@@ -1,8 +1,8 @@
 """Takes an error apart: who passed it on, and what the innermost one said.
 
 Every program on the way from the kernel to the event wraps the error of the one below it: kubelet, gRPC, containerd,
-CRI-O or docker, the shim, the OCI runtime, the runtime's own init. Two ways of wrapping occur: "what failed: cause" and,
-in runc before 1.0.0-rc92, `what failed caused "cause"` with the quotes of each layer escaped once more.
+CRI-O or docker, the shim, the OCI runtime, the runtime's own init. Two ways of wrapping occur: "what failed: cause"
+and, in runc before 1.0.0-rc91, `what failed caused "cause"` with the quotes of each layer escaped once more.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ MAX_LAYERS = 40
 
 @dataclass(frozen=True, slots=True)
 class Unwrapped:
-    """`layers` are the wrappers as they stood, outermost first; `chain` is all of it, unquoted, on one line."""
+    """`layers` are the wrappers as they stood, outermost first; `chain` is all of it, unquoted, on one line; `words` is
+    the chain without what users named: pods, namespaces, images, paths, commands."""
 
     innermost: str
     layers: tuple[str, ...]
     chain: str
+    words: str
     grpc_code: str | None
+    """The outermost one, by name: what the kubelet got from the runtime."""
 
 
 def readable_part(message: str) -> str:
@@ -36,7 +39,20 @@ def readable_part(message: str) -> str:
 
 _NAME = r"""(?:"[^"]{0,400}"|'[^']{0,400}'|[^\s:"']{1,300})"""
 
+_PARTS = r"(?:(?:sandbox|containerd|container|task|shim) ?){1,4}"
+_ID = r"(?:\([^()]{0,200}\))?"
+_SANDBOX = r"(?:pod )?(?:network )?(?:sandbox|network)(?: container)?"
+
 _GRPC = re.compile(r"(?:rpc|grpc) error: code = (?P<code>\w{1,40})(?:\(\d+\))? desc = ?", re.IGNORECASE)
+_GRPC_NUMBERS = {
+    "1": "Canceled",
+    "2": "Unknown",
+    "4": "DeadlineExceeded",
+    "5": "NotFound",
+    "13": "Internal",
+    "14": "Unavailable",
+}
+"""grpc-go printed numbers until 1.6: https://pkg.go.dev/google.golang.org/grpc/codes"""
 
 _WRAPPERS = re.compile(
     "|".join(
@@ -46,13 +62,12 @@ _WRAPPERS = re.compile(
             rf"failed (?:to )?(?:create|start) (?:a )?(?:pod )?sandbox(?: for pod {_NAME})?(?: {_NAME})?: ?",
             r"error: ",
             # containerd: internal/cri/server/{sandbox_run,podsandbox/sandbox_run,container_start}.go, core/runtime/v2
-            rf"failed to (?:create|start|restore) (?:(?:sandbox|containerd|container|task|shim) ?){{1,4}}"
-            rf"(?: ?{_NAME})?(?: ?for pod {_NAME})?: ",
+            rf"failed to (?:create|start|restore) {_PARTS}(?: ?{_NAME})?(?: ?for pod {_NAME})?: ",
             r"start failed: ",
             r"(?:OCI|oci) runtime (?:create|start|exec|run|state|restore|error)(?: failed| error)?: ",
             r"OCI runtime error: ",
             r"unable to retrieve OCI runtime error \([^()]{0,600}\): ",
-            r"[\w./-]{1,200} did not terminate success?fully: exit status \d{1,3}: (?=\S)",
+            r"[\w./-]{1,200} did not terminate succ?essfully: exit status \d{1,3}: (?=\S)",
             # docker, cri-dockerd: core/sandbox_run.go
             r"error response from daemon: ",
             r"API error \(\d{3}\): ",
@@ -61,6 +76,7 @@ _WRAPPERS = re.compile(
             # The OCI runtime says of itself what it was doing: `runc create failed: ...`, crun's and youki's likewise.
             r"[\w.-]{1,60} (?:create|start|run|exec|restore) failed: ",
             r"crun: ",
+            r"connection error: desc = ",
             r"container create failed: ",
             r"container start failed: ",
             r"\w{1,40}\.go:\d{1,6}: ",
@@ -73,14 +89,25 @@ _WRAPPERS = re.compile(
             r"copying bootstrap data to pipe caused: (?=(?:read|write) )",
             # Network: containerd, CRI-O (internal/server/sandbox_network.go), dockershim, libcni.
             rf"failed to set ?up network for sandbox {_NAME}: ",
-            rf"failed to (?:create|set ?up) (?:pod )?(?:network )?(?:sandbox|network)(?: container)? {_NAME}"
-            rf"(?:\([^()]{{0,200}}\))?(?: network)?(?: for pod {_NAME})?: ",
+            rf"failed to (?:create|set ?up) {_SANDBOX} {_NAME}{_ID}(?: network)?(?: for pod {_NAME})?: ",
             rf"network ?plugin {_NAME} failed to set ?up pod {_NAME} network: ",
             rf"error adding pod {_NAME} to CNI network {_NAME}: ",
             rf"plugin type={_NAME}(?: name={_NAME})? failed \((?:add|delete)\): ",
         )
     ),
     re.IGNORECASE,
+)
+
+# What users may name as they like, and what is left in its place. Quotes inside quotes are escaped: the closing one is
+# the next that is escaped as the opening one is.
+_NAMES = (
+    (re.compile(r'(?<!\\)(\\{0,16})"(.{0,1000}?)(?<!\\)\1"', re.DOTALL), '""'),
+    (re.compile(r"`[^`]*`"), "``"),
+    (re.compile(r"'[^'\s]*'"), "''"),
+    # CRI-O's names of containers, network plugins' [namespace/pod:network].
+    (re.compile(r"\bk8s_\S+"), "k8s"),
+    (re.compile(r"\[[\w.-]{1,253}/[^\]]{1,1000}\]"), "[]"),
+    (re.compile(r"(?<![\w.])(?:[a-z][a-z0-9+.-]{0,20}:/)?/[^\s:,;)\]\"'`]*", re.IGNORECASE), "/"),
 )
 
 _CAUSED_BY = re.compile(r' caused(?: by)?:? (?=\\*")', re.IGNORECASE)
@@ -101,7 +128,7 @@ def unwrap(message: str) -> Unwrapped:
     while len(layers) < MAX_LAYERS:
         code = _GRPC.match(rest)
         if code:
-            grpc_code = code["code"]
+            grpc_code = grpc_code or _GRPC_NUMBERS.get(code["code"], code["code"])
         wrapper = code or _WRAPPERS.match(rest)
         if wrapper:
             layers.append(_bare(wrapper[0]))
@@ -115,7 +142,13 @@ def unwrap(message: str) -> Unwrapped:
             layers.append(layer)
     innermost = _innermost(rest) or (layers[-1] if layers else "")
     chain = _SPACE.sub(" ", ": ".join((*layers, innermost)))
-    return Unwrapped(innermost, tuple(layers), chain, grpc_code)
+    return Unwrapped(innermost, tuple(layers), chain, _without_names(chain), grpc_code)
+
+
+def _without_names(chain: str) -> str:
+    for name, rest in _NAMES:
+        chain = name.sub(rest, chain)
+    return chain
 
 
 def _bare(wrapper: str) -> str:
@@ -123,16 +156,21 @@ def _bare(wrapper: str) -> str:
 
 
 def _open(text: str) -> tuple[str, str] | None:
-    """One layer that encloses its cause: brackets, a log line of conmon, or old runc's quotes. None: there is none."""
+    """One layer that encloses its cause: brackets, a log line of conmon, an error of gRPC inside a sentence, or quotes.
+    None: there is none."""
     if text.startswith("["):
         return "", _CLEAN_UP_TOO.sub("", text[1:].rstrip().removesuffix("]"))
     if text.startswith('time="'):
         return _open_log(text)
+    if _OPENING.match(text):
+        inside = _unquote(text)
+        return ("", inside) if ": " in inside else None
     quote = _CAUSED_BY.search(text)
-    if quote is None or _has_name(text[: quote.start()]):
-        return None
-    inside = _unquote(text[quote.end() :])
-    return (text[: quote.start()], inside) if inside else None
+    if quote is not None and not _has_name(text[: quote.start()]):
+        inside = _unquote(text[quote.end() :])
+        return (text[: quote.start()], inside) if inside else None
+    code = _GRPC.search(text)
+    return (_bare(text[: code.start()].rstrip('\\" ')), text[code.start() :]) if code else None
 
 
 def _has_name(layer: str) -> bool:
@@ -144,10 +182,8 @@ def _open_log(text: str) -> tuple[str, str] | None:
     """conmon hands on runc's log lines; the last one is the error, those before it are warnings.
     https://github.com/containers/conmon/blob/v2.1.0/src/conmon.c
     """
-    line = None
-    for line in _CONMON_LOG.finditer(text):
-        pass
-    return ("", _unquote(text[line.end() - 1 :])) if line else None
+    lines = [line.end() for line in _CONMON_LOG.finditer(text)]
+    return ("", _unquote(text[lines[-1] - 1 :])) if lines else None
 
 
 def _unquote(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Events that say the same, as one: the recorder writes a new event for each id in a message, a reader wants one line."""
+"""Events that say the same, as one: the recorder writes a new event for every new id, a reader wants one line."""
 
 from __future__ import annotations
 

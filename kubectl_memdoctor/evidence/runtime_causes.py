@@ -54,8 +54,8 @@ _MEMORY = (
         r"\bOOM: the memory limit could be too low",
         # The kernel's own line, and the words of runtimes that nobody has met yet.
         r"\bmemory cgroup out of memory",
-        r"\b(?:init|process|container|sandbox|task|shim|vm|vmm|hypervisor|qemu|sentry)\b[^:;]{0,60}"
-        r"\bOOM[- ]?kill(?:ed)?\b",
+        r"(?:^|\s)(?:init|process|container|sandbox|task|shim|vm|vmm|hypervisor|qemu|sentry)(?:\s[^:;]{0,60})?"
+        r"\sOOM[- ]?killed(?=[\s:;,.()]|$)",
         r"\bkilled (?:by|due to|because of) (?:the |an? )?(?:kernel'?s? )?(?:OOM|out[- ]of[- ]memory)\b",
         r"\bexceed(?:s|ed|ing) (?:its|the) memory limit\b",
     ),
@@ -82,9 +82,10 @@ _MEMORY = (
         "memory-limit-below-usage",
         Proof.MEMORY,
         "the kernel refuses a limit below what the container uses already",
-        # runc before 1.0.0. The kmem and memsw files answer EBUSY for other reasons.
-        r"/memory\.limit_in_bytes\b.{0,400}device or resource busy",
-        r"`(?:[^`]{0,400}/)?memory\.limit_in_bytes`.{0,100}device or resource busy",
+        # runc before 1.0.0. https://github.com/torvalds/linux/blob/v4.19/mm/memcontrol.c (mem_cgroup_resize_max); the
+        # kmem file answers EBUSY for another reason, tasks that are in the cgroup already (memcg_online_kmem).
+        r"/memory\.(?:memsw\.)?limit_in_bytes\b.{0,400}device or resource busy",
+        r"`(?:[^`]{0,400}/)?memory\.(?:memsw\.)?limit_in_bytes`.{0,100}device or resource busy",
         with_names=True,
     ),
 )
@@ -133,7 +134,7 @@ _CGROUP = (
         # The pod's own cgroup: https://github.com/kubernetes/kubernetes/issues/96701 (a BestEffort pod), issue 61937
         r"\bunable to ensure pod container exists\b",
         r"mkdir \S{1,400}/(?:\S{0,100}-)?pod[0-9a-f_-]{32,40}(?:\.slice)?: (?:no space left|cannot allocate memory)",
-        r"mkdir \S{0,400}cgroup\S{1,600}: no space left on device",
+        r"(?:mkdir |creating cgroup directory |create )\S{0,400}cgroup\S{1,600}: no space left on device",
         with_names=True,
     ),
     _cause(
@@ -153,9 +154,25 @@ _CGROUP = (
         "crun says so when the cgroup could not be made, which a pod limit under one page causes, "
         "but also a wrong cgroup set-up",
         r"creating cgroup directory `[^`]{0,600}`?.{0,40}no such file or directory",
-        r"(?:open|create|write|writing file|read|read from) `[^`]{0,400}(?:kubepods|/pod[0-9a-f])[^`]{0,400}`"
+        r"(?:open|create|write|writing file|read|read from) `[^`]{0,400}(?:kubepods|/cgroup/)[^`]{0,400}`"
         r".{0,40}no such (?:file|process)",
         with_names=True,
+    ),
+)
+
+_EXHAUSTED = (
+    _cause(
+        "pids",
+        Proof.NOT_MEMORY,
+        "processes or threads ran out, not memory",
+        r"\bresource temporarily unavailable\b|\bpthread_create failed\b|\bnewosproc\b|\bpids? limit\b",
+        r"\bpids\.max\b|\btoo many processes\b",
+    ),
+    _cause(
+        "open-files",
+        Proof.NOT_MEMORY,
+        "open files or inotify watches ran out",
+        r"\btoo many open files\b|\binotify\b|\bfile table overflow\b|\brlimit\b",
     ),
 )
 
@@ -169,14 +186,15 @@ _INIT_DIED = (
         r"\binit-[pc]\b",
         r"\bfinal child'?s pid from pipe",
         r"\bbootstrap data to pipe",
-        r"\b(?:setns|init) process for init caused",
+        r"\bsetns process for init\b",
         r"\bsending config to init process\b",
         r"\breading pid from init pipe\b",
         r"\bfirst child to exit\b",
         r"\bprocReady not received\b",
         r"\bparent closed synchroni[sz]ation channel\b",
-        r"\bsync(?:hroni[sz]ation)? (?:ready|socket|value|pipe)\b.{0,100}(?:EOF|reset|broken pipe|end of file|bad file)",
-        r"\bcontainer init(?: exited prematurely| caused:? ?(?:\"|:|$))",
+        r"\bsync(?:hroni[sz]ation)? (?:ready|socket|value|pipe)\b.{0,100}"
+        r"(?:EOF|reset|broken pipe|end of file|bad file)",
+        r"\bcontainer init(?: exited prematurely| caused:? ?\W*$)",
         r"\bwaiting for init preliminary setup\b.{0,60}(?:EOF|reset|short read|broken)",
         r"\b(?:unable to start|starting) container process(?: caused)?:? (?:EOF|signal: (?:killed|broken pipe))$",
         # https://github.com/containers/crun/blob/1.21/src/libcrun/container.c
@@ -215,11 +233,13 @@ _INIT_DIED = (
         # https://github.com/kata-containers/kata-containers/blob/3.10.0/src/runtime/virtcontainers/kata_agent.go
         r"\bcheck if grpc server is working\b",
         r"\bagent (?:service )?(?:did|is|was) not (?:start|ready|respond|running)",
-        r"\b(?:connect|connecting|connection|dial)(?:ing)?\b[^:]{0,40}\bv?sock\b.{0,60}(?:timed? ?out|reset|refused|closed)",
+        r"\b(?:connect|connecting|connection|dial)(?:ing)?\b[^:]{0,40}\bv?sock\b.{0,60}"
+        r"(?:timed? ?out|reset|refused|closed)",
         r"\bcannot set up guest memory\b",
         r"\b(?:qemu|hypervisor|firecracker|cloud-hypervisor|vmm|virtiofsd)\b.{0,200}"
         r"(?:signal: killed|exited|terminated|cannot allocate memory|EOF)",
         r"\bQMP\b.{0,100}(?:EOF|closed|exited|timed? ?out)",
+        r"\bfailed to (?:launch|start|boot) (?:the )?(?:qemu|hypervisor|firecracker|cloud-hypervisor|vmm?)\b",
     ),
 )
 
@@ -258,14 +278,16 @@ _IMAGE = (
         "image",
         Proof.NOT_MEMORY,
         "an image could not be had",
-        r"\b(?:get|pull|pulling|inspect|inspecting|locate|resolve|unpack|prepare|find) (?:the )?(?:sandbox |pause |infra )?"
-        r"(?:container )?image\b",
+        r"\b(?:get|pull|pulling|inspect|inspecting|locate|resolve|unpack|unpacking|prepare|find) (?:the )?"
+        r"(?:sandbox |pause |infra )?(?:container )?image\b",
         r"\bsandbox image\b|\bpause image\b|\binfra image\b",
         r"\berrimage\w{1,30}|\bimagepull\w{1,30}",
         r"\bfailed to resolve reference\b",
         r"\bpull access denied\b|\bmanifest unknown\b|\bmanifest for \S{0,300} ?not found",
         r"\bno such image\b|\bimage \S{0,300} ?(?:not found|not known|does not exist)",
         r"\bfailed to (?:extract|unpack|register) layer\b",
+        # https://github.com/containers/image/blob/v5.30.0/copy/copy.go
+        r"\binitializing source\b|\bpinging container registry\b|\breading (?:manifest|blob)\b",
         r"\bcreat(?:e|ing) (?:an )?image volume|\bmount(?:ing)? image volume\b",
         r"\btoomanyrequests\b",
         r"\bno command specified\b|\binvalid empty entrypoint\b|\bno entrypoint\b",
@@ -275,7 +297,7 @@ _IMAGE = (
         Proof.NOT_MEMORY,
         "the runtime's image store or snapshot failed",
         r"\bsnapshot(?:ter|s)?\b",
-        r"\boverlayfs?\b|\boverlay2\b|\bdevmapper\b|\bdevicemapper\b|\bstorage driver\b",
+        r"\boverlayfs?\b|\boverlay2\b|\bdevmapper\b|\bdevicemapper\b|\bthin pool\b|\bstorage driver\b",
         r"\blayer not known\b|\blayers?\b[^:]{0,60}\b(?:missing|corrupt|not found|does not exist)",
         r"\bparent snapshot\b|\blocking storage\b",
         r"\b(?:lease|content digest)\b[^:]{0,80}\bnot found\b",
@@ -289,7 +311,7 @@ _RUNTIME = (
         "the runtime that the pod asks for is not there, or not configured on the node",
         # https://github.com/containerd/containerd/blob/v2.2.0/internal/cri/config/config.go (GetSandboxRuntime)
         r"\bno (?:corresponding )?runtime\b[^:]{0,80}\bconfigured\b",
-        r"\bruntime handler\b",
+        r"\bruntime ?handler\b",
         r"\bget (?:the )?(?:OCI |sandbox )?runtime (?:for|from)\b",
         r"\bfailed to (?:get|find|resolve) (?:sandbox |OCI )?runtime\b",
         r"\bunknown (?:or invalid )?runtime\b|\binvalid runtime (?:name|type)\b|\bno runtime name\b",
@@ -306,7 +328,7 @@ _RUNTIME = (
         r"(?:no such file|permission denied|exec format error|operation not permitted|text file busy)",
         r"exec: \"?[^\":]{0,300}(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)[^\":]{0,60}\"?: "
         r"(?:executable file not found|no such file|stat |permission denied)",
-        r"(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: (?:symbol lookup error|error while loading shared)",
+        r"(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: symbol lookup error",
         r"error while loading shared libraries",
         with_names=True,
     ),
@@ -314,15 +336,13 @@ _RUNTIME = (
         "name-reserved",
         Proof.NOT_MEMORY,
         "an earlier attempt still holds the name",
-        r"\breserv(?:e|ed|ing)\b[^:]{0,300}\bname\b|\bname\b[^:]{0,300}\bis (?:already )?reserved\b",
-        r"\b(?:container|sandbox|pod|name|id|task)\b[^:]{0,200}\balready (?:exists|in use)\b",
-        r"\bcontainer with (?:given )?id (?:already )?exists\b",
-        r"\bis already in use by container\b|\bconflict\. The container name\b",
-        r"\bThe container name\b[^:]{0,300}\bis already in use\b",
+        r"\breserv(?:e|ed|ing)\b[^:]{0,300}\bname\b|\b(?:is|already) reserved\b",
+        r"\balready exists\b|\bcontainer with (?:given )?id exists\b",
+        r"\b(?:container|name|id)\b[^:]{0,300}\balready in use\b",
     ),
 )
 
-_SETUP = (
+_NO_MEMORY = (
     _cause(
         "hook-killed",
         Proof.POSSIBLE,
@@ -332,18 +352,41 @@ _SETUP = (
         r"\bterminated with signal 9\b",
     ),
     _cause(
+        "node-out-of-memory",
+        Proof.POSSIBLE,
+        "memory could not be had for a new process; the pod's limit is one reason, a full node another",
+        r"\bcannot allocate memory\b|\bnot enough memory\b|\bout of memory\b|\bENOMEM\b",
+        r"(?<![\w.-])OOM[- ]?kill(?:ed|er)?(?![\w-])",
+    ),
+    _cause(
+        "killed",
+        Proof.POSSIBLE,
+        "a process was killed by signal 9, and nothing says by whom",
+        r"\bsignal: killed\b|\bsignal 9\b|\bSIGKILL\b|\bexit(?:ed)?(?: status| code)?[: ]+137\b|^killed$",
+    ),
+)
+"""Inside the sandbox's cgroup any step may be the one that finds no memory or is killed."""
+
+_SETUP = (
+    _cause(
         "hook",
         Proof.NOT_MEMORY,
         "a hook of the runtime failed",
         r"\b(?:running|executing|run) \S{0,60} ?hooks?\b|\bhook #\d",
         r"\bprestart hook\b|\bpost-?start\b[^:]{0,40}\bhook\b|\bcreateRuntime\b|\bcreateContainer hook\b|\bNRI\b",
-        r"\bnvidia-container-(?:cli|runtime)\b|\blibnvidia\b|\bCDI devices?\b|\bunresolvable CDI\b",
+        r"\bnvidia-container-(?:cli|runtime)\b|\blibnvidia\b",
     ),
     _cause(
         "seccomp",
         Proof.NOT_MEMORY,
         "a seccomp profile is missing or was refused",
         r"\bseccomp\b",
+    ),
+    _cause(
+        "apparmor",
+        Proof.NOT_MEMORY,
+        "an AppArmor profile is missing or was refused",
+        r"\bapparmor\b",
     ),
     _cause(
         "selinux",
@@ -353,17 +396,11 @@ _SETUP = (
         with_names=True,
     ),
     _cause(
-        "apparmor",
-        Proof.NOT_MEMORY,
-        "an AppArmor profile is missing or was refused",
-        r"\bapparmor\b",
-    ),
-    _cause(
         "user-namespace",
         Proof.NOT_MEMORY,
         "user namespaces do not work on this node",
         r"\buser(?:[ _-])?namespaces?\b|\b[ug]id_map\b|\bidmap(?:ped)?\b|\bmax_user_namespaces\b|\bsubuid\b",
-        r"\bCLONE_NEWUSER\b|\bnewuidmap\b|\bnewgidmap\b",
+        r"\bCLONE_NEWUSER\b|\bnewuidmap\b|\bnewgidmap\b|\bcannot be mapped to a host ID\b",
         with_names=True,
     ),
     _cause(
@@ -372,19 +409,6 @@ _SETUP = (
         "a sysctl was refused",
         r"\bsysctls?\b|open /proc/sys/|`/proc/sys/|write /proc/sys/",
         with_names=True,
-    ),
-    _cause(
-        "pids",
-        Proof.NOT_MEMORY,
-        "processes or threads ran out, not memory",
-        r"\bresource temporarily unavailable\b|\bpthread_create failed\b|\bnewosproc\b|\bpids? limit\b",
-        r"\bpids\.max\b|\btoo many processes\b",
-    ),
-    _cause(
-        "open-files",
-        Proof.NOT_MEMORY,
-        "open files or inotify watches ran out",
-        r"\btoo many open files\b|\binotify\b|\bfile table overflow\b|\brlimit\b",
     ),
     _cause(
         "exec-format",
@@ -434,9 +458,11 @@ _SETUP = (
         "mount",
         Proof.NOT_MEMORY,
         "a mount failed",
-        r"\bmounting\b|\bmount(?:ing)? (?:\"\"|``|'')|\bmount \S{0,300} to \b|\brootfs\b|\bpivot_root\b|\bmountpoints?\b",
+        r"\bmounting\b|\bmount(?:ing)? (?:\"\"|``|'')|\bmount \S{0,300} to \b|\brootfs\b|\bpivot_root\b",
+        r"\bmountpoints?\b",
         r"\bmount(?:ed)? (?:sandbox )?(?:shm|source|propagation|point|destination|failed|through|option|tmpfs|proc)\b",
-        r"\bmount:|\bmount `|\bremount\b|\bis not a shared mount\b|\bbind source path\b|\bcreate mount\b",
+        r"\bmount:|\bmount `|\bmount container\b|\bremount\b|\bis not a shared mount\b|\bbind source path\b",
+        r"\bcreate mount\b",
         r"\bmaked?ev\b|\bmknod\b|\bdevice nodes?\b|\bgather(?:ing)? device information\b|\bis not a device node\b",
         r"\bsubpath\b|\bfailed to (?:stat|mkdir|create) (?:host ?path|volume)\b|\bhostpath\b",
         r"\bgenerate (?:container )?mounts?\b|\bsymlink dev\b|\bmask(?:ed|ing)? paths?\b|\breadonly paths?\b",
@@ -458,38 +484,44 @@ _SETUP = (
         "systemd",
         Proof.NOT_MEMORY,
         "systemd did not make the cgroup",
-        r"\bdbus\b|\bD-Bus\b|\bsystemd\b|\btransient unit\b|\bunit \S{0,300} ?(?:already exists|was already loaded|failed)",
+        r"\bdbus\b|\bD-Bus\b|\bsd-bus\b|\bsystemd\b|\btransient unit\b",
+        r"\bunit \S{0,300} ?(?:already exists|was already loaded|failed)",
         r"\bcgroup ?driver\b|\bslice as parent\b|\binvalid slice\b|\bcgroupsPath\b|\bcgroup manager\b",
+    ),
+    _cause(
+        "kernel",
+        Proof.NOT_MEMORY,
+        "the node's kernel lacks something or refuses it",
+        r"\bfunction not implemented\b|\bno such device\b|\bmodule \S{1,60} not found\b|\bprotocol not supported\b",
+        r"\bkernel (?:module|version|does not|is too old|parameter)\b|\bKVM\b|\bvhost\b",
+        r"\bnot supported by (?:the )?kernel\b",
+        r"\bkeyring\b|\bsession key\b|\bkey quota\b|\bunshare\b",
     ),
     _cause(
         "disk-full",
         Proof.NOT_MEMORY,
         "the node's disk, or its quota, is full",
-        r"\bno space left on device\b|\bdisk quota exceeded\b|\bread-only file system\b",
+        r"\bno space left on device\b|\bdisk quota exceeded\b",
     ),
     _cause(
         "cgroup",
         Proof.NOT_MEMORY,
         "the cgroup could not be set up as asked for; no memory is named",
-        r"\bcgroups?\b|\bcpu\.cfs_\w{2,20}|\bcpuset\b|\bcpu\.(?:max|weight|shares|rt_runtime_us)\b|\bdevices\.(?:allow|deny)\b",
-        r"\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b|\bpids\b",
+        r"\bcgroups?\b|\bcpu\.cfs_\w{2,20}|\bcpuset\b|\bcpu\.(?:max|weight|shares|rt_runtime_us)\b",
+        r"\bdevices\.(?:allow|deny)\b",
+        r"\bno subsystem for mount\b|\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b|\bpids\b",
         with_names=True,
     ),
 )
 
 _SERVICE = (
     _cause(
-        "node-out-of-memory",
-        Proof.POSSIBLE,
-        "memory could not be had for a new process; the pod's limit is one reason, a full node another",
-        r"\bcannot allocate memory\b|\bnot enough memory\b|\bout of memory\b|\bENOMEM\b|\bOOM[- ]?kill(?:ed|er)?\b",
-    ),
-    _cause(
         "shim-died",
         Proof.POSSIBLE,
         "the sandbox's shim went away; a memory kill is one reason of several",
         # https://github.com/containerd/ttrpc/blob/v1.2.5/errors.go (ErrClosed)
-        r"\bttrpc: closed\b|\bshim\b[^:]{0,60}\b(?:exited|disconnected|dead|died|gone)\b",
+        r"\bttrpc: closed\b|\btask\b.{0,60}: transport is closing\b",
+        r"\bshim\b[^:]{0,60}\b(?:exited|disconnected|dead|died|gone)\b",
     ),
     _cause(
         "deadline",
@@ -502,17 +534,22 @@ _SERVICE = (
         Proof.NOT_MEMORY,
         "the container runtime's service could not be reached",
         r"\b(?:dial|connect to|connection to)\b[^:]{0,80}\b(?:unix|docker|containerd|crio|cri-o|daemon|socket)\b",
-        r"\bcannot connect to the docker daemon\b|\bdocker daemon\b|\btransport is closing\b|\bserver is shutting down\b",
+        r"\bcannot connect to the docker daemon\b|\bdocker daemon\b|\btransport is closing\b",
+        r"\bserver is shutting down\b",
         r"\bruntime (?:service|is) (?:not ready|down|unavailable)\b|\bunknown service runtime\b|\bserver misbehaving\b",
-        r"\berror reading from server: EOF\b|\berror while dialing\b|\bclient connection is closing\b|\bshutdown in progress\b",
+        r"\berror reading from server: EOF\b|\berror while dialing\b|\bclient connection is closing\b",
+        r"\bshutdown in progress\b",
     ),
     _cause(
         "sandbox-store",
         Proof.NOT_MEMORY,
         "the runtime's own records are out of step",
-        r"\bin (?:the )?(?:sandbox |container )?(?:store|index)\b|\bkey is already used\b|\bsandbox \S{0,200} ?not found\b",
-        r"\bno such (?:container|sandbox|task)\b|\b(?:container|sandbox|task|bundle)\b[^:]{0,200}\b(?:not found|does not exist)\b",
-        r"\bobject is being deleted\b|\bpod (?:was|is being|has been) (?:deleted|removed)\b|\bnamespace\b[^:]{0,60}\bterminating\b",
+        r"\bin (?:the )?(?:sandbox |container )?(?:store|index)\b|\bkey is already used\b",
+        r"\bsandbox \S{0,200} ?not found\b",
+        r"\bno such (?:container|sandbox|task)\b",
+        r"\b(?:container|sandbox|task|bundle)\b[^:]{0,200}\b(?:not found|does not exist)\b",
+        r"\bobject is being deleted\b|\bpod (?:was|is being|has been) (?:deleted|removed)\b",
+        r"\bnamespace\b[^:]{0,60}\bterminating\b",
     ),
     _cause(
         "configuration",
@@ -520,31 +557,20 @@ _SERVICE = (
         "the pod's or node's configuration was refused",
         r"\b(?:secret|configmap)s? \S{0,300} ?not found\b|\bcouldn'?t find key\b",
         r"\bis forbidden\b|\bnot allowed\b|\bunauthori[sz]ed\b|\bunsupported\b|\bnot supported\b|\bnot implemented\b",
-        r"\binvalid (?:\w{1,30} )?(?:configuration|config|spec|argument|value|option|name|reference|format|character)\b",
-        r"\bmust be (?:set|specified|a|an|in|one|at)\b|\bcannot unmarshal\b|\bunexpected (?:end of JSON|token|character)\b",
+        r"\binvalid (?:\w{1,30} )?(?:configuration|config|spec|argument|value|option|name|reference|format)\b",
+        r"\binvalid character\b",
+        r"\bmust be (?:set|specified|a|an|in|one|at)\b|\bcannot unmarshal\b",
+        r"\bunexpected (?:end of JSON|token|character)\b",
+        r"\bCDI devices?\b|\bunresolvable CDI\b",
         r"\bresolv\.conf\b|\bdns config\b|\bDNSConfig\b|\bhostname\b",
         with_names=True,
-    ),
-    _cause(
-        "kernel",
-        Proof.NOT_MEMORY,
-        "the node's kernel lacks something or refuses it",
-        r"\bfunction not implemented\b|\bno such device\b|\bmodule \S{1,60} not found\b|\bprotocol not supported\b",
-        r"\bkernel (?:module|version|does not|is too old|parameter)\b|\bKVM\b|\bvhost\b|\bnot supported by (?:the )?kernel\b",
-        r"\bkeyring\b|\bsession key\b|\bkey quota\b|\bunshare\b",
-    ),
-    _cause(
-        "killed",
-        Proof.POSSIBLE,
-        "a process was killed by signal 9, and nothing says by whom",
-        r"\bsignal: killed\b|\bsignal 9\b|\bSIGKILL\b|\bexit(?:ed)?(?: status| code)?[: ]+137\b|^killed$",
     ),
     _cause(
         "runtime-died",
         Proof.POSSIBLE,
         "the runtime ended without saying why; memory is one reason of several",
-        r"\bdid not terminate success?fully\b",
-        r"\bunable to retrieve OCI runtime error\b",
+        r"\bdid not terminate succ?essfully\b",
+        r"\bunable to retrieve OCI runtime error\b|\bno logs from conmon\b",
         r"\bsignal: (?:broken pipe|bus error|segmentation fault|aborted|terminated)\b",
         r"(?:^|: )(?:unexpected )?EOF$|\bend of file\b",
         r"\bbroken pipe\b",
@@ -556,12 +582,14 @@ _SERVICE = (
         Proof.NOT_MEMORY,
         "something was not permitted",
         r"\bpermission denied\b|\boperation not permitted\b|\baccess denied\b|\bEACCES\b|\bEPERM\b",
+        r"\bread-only file system\b",
     ),
     _cause(
         "input-output",
         Proof.NOT_MEMORY,
         "a disk or connection failed",
-        r"\binput/output error\b|\bstale (?:NFS )?file handle\b|\bI/O error\b|\bconnection refused\b|\bno route to host\b",
+        r"\binput/output error\b|\bstale (?:NFS )?file handle\b|\bI/O error\b|\bconnection refused\b",
+        r"\bno route to host\b",
         r"\btls:|\bx509:|\bcertificate\b|\bno such host\b|\btransport endpoint is not connected\b",
         r"\bnetwork is unreachable\b",
     ),
@@ -572,31 +600,21 @@ CAUSES: tuple[Cause, ...] = (
     *_GONE,
     *_NETWORK,
     *_CGROUP,
+    *_EXHAUSTED,
     *_INIT_DIED,
     *_RUNTIME,
     *_IMAGE,
+    *_NO_MEMORY,
     *_SETUP,
     *_SERVICE,
 )
 
 UNKNOWN = _cause("unknown", Proof.UNKNOWN, "nothing in it is known to come from memory or from anything else")
 
-_QUOTED_NAME = re.compile(r'"[^"]*"|`[^`]*`|\'[^\'\s]*\'')
-_PATH = re.compile(r"(?<![\w.])(?:[a-z][a-z0-9+.-]{0,20}:/)?/[^\s:,;)\]\"'`]*", re.IGNORECASE)
 
-
-def find_cause(chain: str) -> Cause:
-    """The row that fits `chain`, an error with its layers on one line. Text that fits none is UNKNOWN."""
-    bare = _PATH.sub("/", _QUOTED_NAME.sub(_empty, chain))
-    found = _first(chain, bare)
-    if found.proof is not Proof.NOT_MEMORY and found.proof is not Proof.MEMORY and _LOW_LIMIT.words.search(bare):
+def find_cause(chain: str, words: str) -> Cause:
+    """The row that fits an error: all its layers on one line, as they are and without names. UNKNOWN when none fits."""
+    found = next((cause for cause in CAUSES if cause.words.search(chain if cause.with_names else words)), UNKNOWN)
+    if found.proof in (Proof.POSSIBLE, Proof.UNKNOWN) and _LOW_LIMIT.words.search(words):
         return _LOW_LIMIT
     return found
-
-
-def _empty(quoted: re.Match[str]) -> str:
-    return quoted[0][0] * 2
-
-
-def _first(chain: str, bare: str) -> Cause:
-    return next((cause for cause in CAUSES if cause.words.search(chain if cause.with_names else bare)), UNKNOWN)

@@ -45,9 +45,9 @@ class RuntimeFailure:
 def read_runtime_error(message: str) -> RuntimeFailure:
     """Reads one event's or container status' message; never fails, and never takes long (see error_layers)."""
     unwrapped = unwrap(message)
-    chain = unwrapped.chain
-    cause = find_cause(chain)
-    runtime = _first_name(_RUNTIME_WORDS, chain)
+    chain, words = unwrapped.chain, unwrapped.words
+    cause = find_cause(chain, words)
+    runtime = _outermost(_RUNTIME_WORDS, words) or _outermost(_RUNTIME_PROGRAMS, chain)
     minimum, scope = _stated_minimum(chain)
     return RuntimeFailure(
         text=message,
@@ -56,9 +56,9 @@ def read_runtime_error(message: str) -> RuntimeFailure:
         proof=cause.proof,
         because=cause.because,
         runtime=runtime,
-        runtime_since=_newest(_SINCE, chain) if runtime else None,
+        runtime_since=_since(chain) if runtime else None,
         runtime_before=_oldest(readable_part(message), chain) if runtime else None,
-        engine=_first_name(_ENGINE_WORDS, chain),
+        engine=_outermost(_ENGINE_WORDS, words) or _outermost(_ENGINE_PATHS, chain),
         grpc_code=unwrapped.grpc_code,
         layers=unwrapped.layers,
         stated_minimum_bytes=minimum,
@@ -74,7 +74,8 @@ _RUNTIME_WORDS = (
     (
         "kata",
         _words(
-            r"\bkata\b|\bkata[-_]|\bcheck if grpc server is working\b|\bQMP\b|\bvirtiofsd\b|\bcannot set up guest memory\b",
+            r"\bkata\b|\bkata[-_]|\bcheck if grpc server is working\b|\bQMP\b|\bvirtiofsd\b",
+            r"\bcannot set up guest memory\b",
             r"\b(?:qemu|firecracker|cloud-hypervisor|hypervisor)\b",
         ),
     ),
@@ -87,13 +88,13 @@ _RUNTIME_WORDS = (
         "crun",
         _words(
             # https://github.com/containers/crun/tree/1.21/src/libcrun: names in backticks, strerror() with a capital
-            r"\bcrun\b",
+            r"\bcrun: |\bsd-bus call\b",
             r"\bthe memory limit could be too low\b",
             r"\bfrom the init process\b",
             r"\b(?:read from|write to|read|write) (?:the )?sync socket\b",
             r"\bcreating cgroup directory `",
-            r"\b(?:open|openat2?|create|writing file|write|read|mount|stat|executable file|mkdir|link|chdir to|unlink|symlink"
-            r"|mount cgroup|readlink|fsopen|open_tree|move_mount|setns|unshare|keyctl|cannot stat) `",
+            r"\b(?:open|openat2?|create|writing file|write|read|mount|stat|executable file|mkdir|link|chdir to) `",
+            r"\b(?:unlink|symlink|mount cgroup|readlink|fsopen|open_tree|move_mount|setns|unshare|keyctl) `",
         ),
     ),
     (
@@ -113,32 +114,42 @@ _RUNTIME_WORDS = (
             r"\bbootstrap data to pipe\b",
             r"\bunable to set memory limit to \d",
             r"\brejecting memory(?:\+swap)? limit\b",
+            r"\bcgroupsPath to be of format\b|\bcannot start a container that has stopped\b",
         ),
     ),
 )
+
+_RUNTIME_PROGRAMS = tuple(
+    (name, re.compile(rf"(?:^|[\s/]){program} did not terminate", re.IGNORECASE))
+    for name, program in (
+        ("runc", "runc"),
+        ("crun", "crun"),
+        ("gvisor", "runsc"),
+        ("youki", "youki"),
+        ("kata", "kata-runtime"),
+    )
+)
+"""containerd and docker call a runtime that died by its file's name."""
 
 _ENGINE_WORDS = (
     (
         "cri-o",
         _words(
             r"\bset memory limit \S{1,40} too low",
-            r"\bcontainer create failed: ",
-            r"\bpod network sandbox k8s_",
-            r"\bto CNI network\b",
-            r"\bconmon\b|\bcri-?o\b",
-            r"\bcreating pod sandbox with name\b",
-            r"\b(?:pod )?sandbox with name \S{1,300} already exists\b",
-            r"\bprobably exited\b",
+            r"\bcontainer create failed\b",
+            r"\bpod network sandbox\b|\bto CNI network\b|\bin pod sandbox k8s\b",
+            r"\bconmon\b|\bin CRI-O\b|\bruntime list map\b",
+            r"\bcreating pod sandbox with name\b|\breserving (?:pod|ctr|container) name\b",
+            r"\bprobably exited\b|\bpid from init pipe\b",
         ),
     ),
     (
         "containerd",
         _words(
-            r"\bcontainerd\b|\bcontainerd-shim\b|\bshim task\b|\bcreate shim\b",
-            r"\bset ?up network for sandbox\b",
-            r"\bget sandbox image\b",
-            r"\breserve sandbox name\b",
-            r"\bstart sandbox (?:container task )?\"",
+            r"\bcontainerd (?:task|container)\b|\bshim task\b|\bcreate shim\b|\bstart shim\b",
+            r"\bset ?up network for sandbox\b|\bnetwork namespace for sandbox\b",
+            r"\bget sandbox image\b|\breserve sandbox name\b|\bsandbox root directory\b",
+            r"\bstart sandbox (?:container task )?\"|\bstart sandbox container: ",
             r"\bruntime for sandbox\b|\bget sandbox runtime\b",
             r"\bcannot start a stopped process\b",
         ),
@@ -146,12 +157,19 @@ _ENGINE_WORDS = (
     (
         "docker",
         _words(
-            r"\berror response from daemon\b|\bdocker\b|\bminimum memory limit allowed is\b",
+            r"\berror response from daemon\b|\bdocker daemon\b|\bminimum memory limit allowed is\b",
             r"\b(?:start|create a|set up) sandbox(?: container)?\b[^:]{0,200}\bfor pod\b",
-            r"\bnetworkplugin\b",
+            r"\bnetworkplugin\b|\bRuntimeHandler \"",
         ),
     ),
 )
+
+_ENGINE_PATHS = (
+    ("cri-o", _words(r"[/:]crio[-:/.]")),
+    ("containerd", _words(r"/containerd/|[/:]cri-containerd[-:]")),
+    ("docker", _words(r"/docker[-/.]")),
+)
+"""Only where no engine's own words are: a volume may lie anywhere."""
 
 _SINCE = (
     ("1.2.0", _words(r"\bprocReady not received\b|\brejecting memory(?:\+swap)? limit\b")),
@@ -176,12 +194,14 @@ _OLD_FORM = _words(r"\b\w{1,40}_linux\.go:\d|\bstarting container process caused
 _QUOTED_FORM = re.compile(r'_linux\.go\b[^"]{0,300}\bcaused \\*"', re.IGNORECASE)
 
 
-def _first_name(names: tuple[tuple[str, re.Pattern[str]], ...], chain: str) -> str | None:
-    return next((name for name, words in names if words.search(chain)), None)
+def _outermost(names: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> str | None:
+    """Who wrapped the others: docker hands on containerd's words, and a hook may name any program."""
+    found = [(match.start(), name) for name, words in names if (match := words.search(text))]
+    return min(found)[1] if found else None
 
 
-def _newest(eras: tuple[tuple[str, re.Pattern[str]], ...], chain: str) -> str | None:
-    return _first_name(eras, chain)
+def _since(chain: str) -> str | None:
+    return next((version for version, words in _SINCE if words.search(chain)), None)
 
 
 def _oldest(text: str, chain: str) -> str | None:
