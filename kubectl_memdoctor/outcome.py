@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
 from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
-from kubectl_memdoctor.flags import FAIL_ON, NO_HEADERS, OUTPUT, PODS, STRICT, CommandLine
+from kubectl_memdoctor.flags import FAIL_ON, FILENAME, NO_HEADERS, OUTPUT, PODS, PROGRAM, STRICT, CommandLine
 from kubectl_memdoctor.printers import Layout, printer
 from kubectl_memdoctor.printers.page import not_checked_sentences
 from kubectl_memdoctor.screen import Screen
 
 FOR_PROGRAMS = frozenset({"json", "yaml"})
 """Outputs that hold what was not checked themselves."""
+STANDARD_INPUT = "-"
+"""As a file name: it can be read only once."""
 
 
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
@@ -22,16 +25,16 @@ def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str
     for text in printer(output)(diagnosis, layout):
         print(text, file=screen.out)
     screen.out.flush()
-    for text in _beside(diagnosis, output):
+    for text in _beside(diagnosis, line, output):
         screen.say(text)
     return _exit_code(diagnosis, line)
 
 
-def _beside(diagnosis: Diagnosis, output: str) -> Iterator[str]:
+def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[str]:
     if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
-        next_step = "" if output == "page" else _next_step(diagnosis.report.findings)
+        next_step = "" if output == "page" else _next_step(diagnosis.report.findings, line.values(FILENAME))
         yield f"{_totals(diagnosis.report)}{next_step}"
     yield from diagnosis.errors
 
@@ -55,13 +58,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _next_step(findings: tuple[Finding, ...]) -> str:
+def _next_step(findings: tuple[Finding, ...], filenames: tuple[str, ...]) -> str:
     if not findings:
         return ""
     worst = next((entry.involved_object for entry in findings if entry.involved_object.kind == "Pod"), None)
-    if worst is None:
+    if worst is None or STANDARD_INPUT in filenames:
         return " For proof and fix: -o page"
-    return f" For proof and fix: kubectl memdoctor pod {worst.name} -n {worst.namespace}"
+    words = [worst.name, "-n", worst.namespace or "", *(word for name in filenames for word in ("-f", name))]
+    return f" For proof and fix: {PROGRAM} pod {shlex.join(words)}"
 
 
 def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:
