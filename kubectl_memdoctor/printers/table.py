@@ -11,7 +11,7 @@ from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import Diagnosis, Finding, InvolvedObject
 from kubectl_memdoctor.printers import Layout
-from kubectl_memdoctor.printers.ink import columns, severity_word, strong, table
+from kubectl_memdoctor.printers.ink import columns, fold, severity_word, strong, table
 
 NONE = "<none>"
 """kubectl's word in a column that does not apply."""
@@ -123,7 +123,11 @@ def _fitting(cells: list[list[str]], headers: list[str], layout: Layout) -> Iter
 def _two_lines(cell: dict[str, str], layout: Layout) -> Iterator[str]:
     subject = cell["POD"] if "POD" in cell else cell["WORKLOAD"]
     namespace = "" if cell["NAMESPACE"] == NONE else f"{cell['NAMESPACE']} "
-    yield f"{cell['SEVERITY']} {strong(namespace + subject, color=layout.color)}"
+    pods = "" if cell.get("PODS", NONE) in (NONE, "1") else f", {cell['PODS']} pods"
+    yield from fold(
+        f"{cell['SEVERITY']} {strong(namespace + subject, color=layout.color)}{pods}", layout.width, hanging="    "
+    )
     words = [cell["FINDING"], cell["CONFIDENCE"]]
-    words += [f"{name.lower()} {cell[name]}" for name in ("LIMIT", "MINIMUM", "PODS", "AGE") if name in cell]
-    yield f"  {', '.join(word for word in words if not word.endswith(NONE))}"
+    words += [f"{name.lower()} {cell[name]}" for name in ("LIMIT", "MINIMUM", "AGE")]
+    about = ", ".join(word for word in words if not word.endswith(NONE))
+    yield from fold(about, layout.width, indent="  ", hanging="  ")
