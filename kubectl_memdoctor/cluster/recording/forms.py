@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -85,9 +85,9 @@ class Form:
     type: type[ApiObject]
     become: Callable[[Any], ApiObject] | None = None
 
-    def read(self, text: bytes) -> list[Any]:
-        """Comma-separated JSON objects -> objects of the resource's type. Raises msgspec.DecodeError."""
-        return self.finished(_decoded(text, self.type))
+    def read(self, array: bytes | memoryview) -> list[Any]:
+        """A JSON array of objects -> objects of the resource's type. Raises msgspec.DecodeError."""
+        return self.finished(_decoded(array, self.type))
 
     def finished(self, objects: list[Any]) -> list[Any]:
         return [self.become(entry) for entry in objects] if self.become else objects
@@ -114,7 +114,7 @@ def form_of(kind: str, api_version: str) -> Form | None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Objects of one form that stand one after the other: `start` and `end` are bytes from the text's beginning.
+    """Objects of one form that stand one after the other: from byte `start` to `end` of what the brackets hold.
 
     `form` is None for objects that no rule reads (`objects` are then Heads), and for those that say no kind, where only
     the list's own kind can tell (`kind` is "").
@@ -128,53 +128,54 @@ class Run:
 
 
 class ItemReader:
-    """Comma-separated JSON objects -> runs. What came last is expected next, which is the fast way."""
+    """JSON arrays of objects -> runs. What came last is expected next, which is the fast way."""
 
     def __init__(self) -> None:
         self._expected: tuple[Form, str] | None = None
 
-    def read(self, text: bytes, list_kind: str, list_api_version: str) -> list[Run]:
+    def read(self, array: bytes | memoryview, list_kind: str, list_api_version: str) -> list[Run]:
         """`list_kind` is that of the List around them, as far as it is known.
 
-        Raises msgspec.DecodeError, RecursionError or UnicodeDecodeError when the text is not that.
+        Raises msgspec.DecodeError, RecursionError or UnicodeDecodeError when it is not that.
         """
+        length = len(array) - 2
         form = form_of(list_kind.removesuffix("List"), list_api_version) if list_kind.endswith("List") else None
         if form is not None:
-            return [Run(form, form.resource.kind, 0, len(text), form.read(text))]
+            return [Run(form, form.resource.kind, 0, length, form.read(array))]
         if self._expected is not None:
             form, api_version = self._expected
             try:
-                objects = _marked_decoder(form.type, form.resource.kind, api_version).decode(_bracketed(text))
-                return [Run(form, form.resource.kind, 0, len(text), form.finished(objects))]
+                objects = _marked_decoder(form.type, form.resource.kind, api_version).decode(array)
+                return [Run(form, form.resource.kind, 0, length, form.finished(objects))]
             except msgspec.ValidationError:
                 pass
-        return list(self._one_by_one(text))
+        return list(self._one_by_one(bytes(array)))
 
-    def _one_by_one(self, text: bytes) -> Iterator[Run]:
-        where = 0
+    def _one_by_one(self, array: bytes) -> Iterator[Run]:
+        where = 1
         run: Run | None = None
-        for raw in msgspec.json.decode(_bracketed(text), type=tuple[msgspec.Raw, ...]):
-            item = bytes(raw)
-            start = text.index(item, where)
+        for item in _items(array):
+            start = array.index(item, where)
             where = start + len(item)
             if not item.startswith(b"{"):
                 continue
             head = decode(item, Head)
             form = form_of(head.kind, head.api_version)
             self._expected = (form, head.api_version) if form and head.api_version else None
-            entry = form.read(item)[0] if form else head
+            entry = form.read(b"[%b]" % item)[0] if form else head
             if run is None or (run.form, run.kind) != (form, head.kind):
                 if run is not None:
                     yield run
-                run = Run(form, head.kind, start, where, [entry])
+                run = Run(form, head.kind, start - 1, where - 1, [entry])
             else:
-                run = Run(form, head.kind, run.start, where, [*run.objects, entry])
+                run = Run(form, head.kind, run.start, where - 1, [*run.objects, entry])
         if run is not None:
             yield run
 
 
-def _bracketed(text: bytes) -> bytes:
-    return b"[%b]" % text
+def _items(array: bytes) -> Iterator[bytes]:
+    """The items of a JSON array, as they are written."""
+    return map(bytes, msgspec.json.decode(array, type=tuple[msgspec.Raw, ...]))
 
 
 @cache
@@ -192,48 +193,53 @@ def _marked_decoder(type_: type[ApiObject], kind: str, api_version: str) -> msgs
     return msgspec.json.Decoder(list[marked])  # type: ignore[valid-type]
 
 
-def _decoded(text: bytes, type_: type[ApiObject]) -> list[Any]:
-    body = _bracketed(text)
+def _decoded(array: bytes | memoryview, type_: type[ApiObject]) -> list[Any]:
     try:
-        return _array_decoder(type_).decode(body)
+        return _array_decoder(type_).decode(array)
     except msgspec.ValidationError:
-        raws = (bytes(raw) for raw in msgspec.json.decode(body, type=tuple[msgspec.Raw, ...]))
-        return [decode(raw, type_) for raw in raws if raw.startswith(b"{")]
+        return [decode(item, type_) for item in _items(bytes(array)) if item.startswith(b"{")]
 
 
-def newest_time(resource: Resource[Any] | None, objects: Iterable[Any]) -> datetime | None:
-    """The newest time at which something had happened to one of these objects."""
+def newest_time(resource: Resource[Any] | None, objects: Iterable[Any], newest: datetime) -> datetime:
+    """The newest time at which something had happened to one of these objects, `newest` if that is newer."""
     times = _TIMES.get(resource.name, _made) if resource else _made
-    return max((time for entry in objects for time in times(entry) if time is not None), default=None)
+    for entry in objects:
+        for time in times(entry):
+            if time is not None and time > newest:
+                newest = time
+    return newest
 
 
-def _made(entry: Any) -> Iterator[datetime | None]:
-    yield entry.metadata.creation_timestamp
+def _made(entry: Any) -> tuple[datetime | None, ...]:
+    return (entry.metadata.creation_timestamp,)
 
 
-def _pod_times(pod: Pod) -> Iterator[datetime | None]:
-    yield pod.metadata.creation_timestamp
+def _pod_times(pod: Pod) -> list[datetime | None]:
     status = pod.status
-    yield from (condition.last_transition_time for condition in status.conditions)
+    times = [condition.last_transition_time for condition in status.conditions]
+    times.append(pod.metadata.creation_timestamp)
     for statuses in (status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses):
         for container in statuses:
-            if container.state.running is not None:
-                yield container.state.running.started_at
-            for state in (container.state, container.last_state):
-                if state.terminated is not None:
-                    yield state.terminated.finished_at
+            state, last = container.state, container.last_state
+            if state.running is not None:
+                times.append(state.running.started_at)
+            elif state.terminated is not None:
+                times.append(state.terminated.finished_at)
+            if last.terminated is not None:
+                times.append(last.terminated.finished_at)
+    return times
 
 
-def _event_times(event: Event) -> Iterator[datetime | None]:
-    yield event.last_seen()
+def _event_times(event: Event) -> tuple[datetime | None, ...]:
+    return (event.last_seen(),)
 
 
-def _node_times(node: Node) -> Iterator[datetime | None]:
-    yield node.metadata.creation_timestamp
-    yield from (condition.last_transition_time for condition in node.status.conditions)
+def _node_times(node: Node) -> list[datetime | None]:
+    return [node.metadata.creation_timestamp, *(entry.last_transition_time for entry in node.status.conditions)]
 
 
-_TIMES = cast(
-    dict[str, Callable[[Any], Iterator[datetime | None]]],
-    {PODS.name: _pod_times, EVENTS.name: _event_times, NODES.name: _node_times},
-)
+_TIMES: dict[str, Callable[[Any], Iterable[datetime | None]]] = {
+    PODS.name: _pod_times,
+    EVENTS.name: _event_times,
+    NODES.name: _node_times,
+}

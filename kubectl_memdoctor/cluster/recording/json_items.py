@@ -64,16 +64,16 @@ class Piece:
     runs: Sequence[Run] = ()
 
 
-Read = Callable[[bytes, str, str], list[Run]]
-"""Comma-separated objects, the list's kind and apiVersion -> runs; raises msgspec.DecodeError for anything else."""
+Read = Callable[[bytes | memoryview, str, str], list[Run]]
+"""A JSON array of objects, the list's kind and apiVersion -> runs; raises msgspec.DecodeError for anything else."""
 
 
 class _Window:
-    """The part of a text that is being looked at; `at` is the next byte in `data`."""
+    """The part of a text that is being looked at; `at` is the next byte in `data`, which begins at `base`."""
 
     def __init__(self, text: Text, piece_bytes: int) -> None:
         self.text = text
-        self.data = b""
+        self.data = bytearray()
         self.base = 0
         self.at = 0
         self.ended = False
@@ -94,10 +94,11 @@ class _Window:
             pass
 
     def forget(self) -> None:
-        """Drops what lies before `at`."""
-        self.data = self.data[self.at :]
-        self.base += self.at
-        self.at = 0
+        """Drops what lies before `at`, but for one byte."""
+        passed = max(self.at - 1, 0)
+        del self.data[:passed]
+        self.base += passed
+        self.at -= passed
 
     def skip_space(self) -> int:
         """Returns the next byte that is no white space, -1 at the end."""
@@ -165,7 +166,7 @@ class JsonReader:
         window.at = self._string_end(start)
         if window.skip_space() != ord(":"):
             raise self._broken(window.at)
-        key = window.data[start : self._string_end(start)]
+        key = bytes(window.data[start : self._string_end(start)])
         window.at += 1
         return key
 
@@ -201,10 +202,11 @@ class JsonReader:
         byte = window.skip_space()
         while byte != ord("]"):
             window.forget()
+            start = window.base + window.at
             guessed = self._guess(border, document) if border else None
-            end, runs = guessed or self._exactly(document)
-            yield Piece(document, self._text, window.base, window.base + end, runs)
-            window.at = end
+            window.at, runs = guessed or self._exactly(document)
+            yield Piece(document, self._text, start, window.base + window.at, runs)
+            end = window.at
             byte = self._after_comma(ord("]"))
             if not guessed:
                 border = self._border(end)
@@ -214,9 +216,11 @@ class JsonReader:
         """What stands between the object that ends at `end` and the next one, from white space to the next one's first
         key; nothing when it cannot be told."""
         data = self._window.data
-        start = len(data[: end - 1].rstrip(b" \t\r\n")) if data[end - 1] == ord("}") else end
+        start = end - 1
+        while data[start - 1] in b" \t\r\n":
+            start -= 1
         found = _BORDER.match(data, start)
-        return found[0] if found else b""
+        return bytes(found[0]) if found else b""
 
     def _guess(self, border: bytes, document: Document) -> tuple[int, list[Run]] | None:
         """Where the last object of the piece ends, and the objects up to there."""
@@ -224,13 +228,24 @@ class JsonReader:
         window.fill()
         closing = border.index(b"}") + 1
         before = len(window.data)
-        while (found := window.data.rfind(border, 0, before)) >= 0:
+        while (found := window.data.rfind(border, window.at, before)) >= 0:
             end = found + closing
             try:
-                return end, self._read(window.data[:end], document.kind, document.api_version)
+                return end, self._in_brackets(window.at, end, document)
             except _NOT_JSON:
                 before = end // 2
         return None
+
+    def _in_brackets(self, start: int, end: int, document: Document) -> list[Run]:
+        """Reads in place: the bytes around the objects, a bracket or comma and a comma, are brackets for a while."""
+        data = self._window.data
+        around = data[start - 1], data[end]
+        data[start - 1], data[end] = b"[]"
+        try:
+            with memoryview(data) as view, view[start - 1 : end + 1] as body:
+                return self._read(body, document.kind, document.api_version)
+        finally:
+            data[start - 1], data[end] = around
 
     def _exactly(self, document: Document) -> tuple[int, list[Run]]:
         """The one object (or other value) that begins here."""
@@ -239,7 +254,7 @@ class JsonReader:
 
     def _decoded(self, start: int, end: int, document: Document) -> list[Run]:
         try:
-            return self._read(self._window.data[start:end], document.kind, document.api_version)
+            return self._read(b"[%b]" % bytes(self._window.data[start:end]), document.kind, document.api_version)
         except _NOT_JSON as error:
             raise self._broken(start, error) from None
 
@@ -248,7 +263,7 @@ class JsonReader:
         first = window.data[start : start + 1]
         if first == b'"':
             return self._string_end(start)
-        if first not in (b"{", b"["):
+        if first != b"{" and first != b"[":
             return self._scalar_end(start)
         where, depth = start, 0
         while True:
@@ -322,7 +337,7 @@ def may_be_list(document: Document) -> bool:
     return not document.kind or document.kind.endswith("List")
 
 
-def _is_malformed(data: bytes) -> bool:
+def _is_malformed(data: bytearray) -> bool:
     """Whether this, which has no end, is wrong before it stops."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
@@ -331,7 +346,7 @@ def _is_malformed(data: bytes) -> bool:
     return False
 
 
-def _backslashes_before(data: bytes, where: int) -> int:
+def _backslashes_before(data: bytearray, where: int) -> int:
     start = where
     while data[start - 1] == ord("\\"):
         start -= 1

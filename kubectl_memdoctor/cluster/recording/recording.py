@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from kubectl_memdoctor.cluster.recording.scan import Extent, Scan
+from kubectl_memdoctor.cluster.recording.scan import NO_TIME, Extent, Scan
 from kubectl_memdoctor.cluster.recording.selectors import Selector, selector
 from kubectl_memdoctor.cluster.recording.texts import STANDARD_INPUT, Text, find_texts
 from kubectl_memdoctor.cluster.source import NotFound, Origin, Page, Unreadable
@@ -32,7 +32,8 @@ class Recording:
 
     def now(self) -> datetime:
         """The newest time that the objects speak of."""
-        return self._scanned().newest or datetime.now(UTC)
+        newest = self._scanned().newest
+        return newest if newest > NO_TIME else datetime.now(UTC)
 
     def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
         field_selector = f"metadata.name={name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from kubectl_memdoctor.cluster.recording.forms import Form, ItemReader, Run, form_of, newest_time
@@ -13,6 +13,7 @@ from kubectl_memdoctor.cluster.recording.texts import READ_BYTES, Text, refuse
 from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.objects import PODS, Pod
 
+NO_TIME = datetime.min.replace(tzinfo=UTC)
 NOT_KUBERNETES = "neither a Kubernetes object nor a list of them"
 
 
@@ -28,12 +29,12 @@ class Extent:
     doubles: frozenset[int] = frozenset()
 
     def read(self) -> bytes:
-        """The objects as JSON, comma-separated."""
-        return self.text.read_at(self.start, self.end - self.start)
+        """The objects as a JSON array."""
+        return _array(self.text, self.start, self.end)
 
-    def objects(self, text: bytes) -> list[Any]:
+    def objects(self, array: bytes) -> list[Any]:
         """Those of `read`, without the doubles."""
-        return _without(self.form.read(text), self.doubles)
+        return _without(self.form.read(array), self.doubles)
 
 
 class Scan:
@@ -48,7 +49,8 @@ class Scan:
         """Names of the resources that were saved, though perhaps as an empty list."""
         self.namespaces: set[str] = set()
         """Of all objects, also of those that no rule reads."""
-        self.newest: datetime | None = None
+        self.newest = NO_TIME
+        """Of all times at which something had happened."""
         self.names_runtime_class = False
         self._objects = 0
 
@@ -87,7 +89,7 @@ class Scan:
                 if piece.text.in_folder:
                     continue
                 raise refuse(piece.text.name, f"an item without a kind: {NOT_KUBERNETES}")
-            objects = form.read(piece.text.read_at(piece.start, piece.end - piece.start)) if form else ()
+            objects = form.read(_array(piece.text, piece.start, piece.end)) if form else ()
             run = Run(form, document.kind.removesuffix("List"), 0, piece.end - piece.start, objects)
             yield from self._found(document, piece.text, piece.start, run)
 
@@ -98,9 +100,7 @@ class Scan:
         self._objects += len(objects) or 1
         namespaces = frozenset(entry.metadata.namespace for entry in objects)
         self.namespaces |= namespaces
-        newest = newest_time(run.form.resource if run.form else None, objects)
-        if newest is not None and (self.newest is None or newest > self.newest):
-            self.newest = newest
+        self.newest = newest_time(run.form.resource if run.form else None, objects, self.newest)
         if run.form is None:
             return
         doubles = self._doubles(run.form.resource.name, objects)
@@ -125,6 +125,10 @@ class Scan:
                 doubles.add(place)
             self._seen.add(key)
         return frozenset(doubles)
+
+
+def _array(text: Text, start: int, end: int) -> bytes:
+    return b"[%b]" % text.read_at(start, end - start)
 
 
 def _identity(resource: str, entry: Any) -> int:

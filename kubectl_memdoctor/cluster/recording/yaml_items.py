@@ -82,9 +82,7 @@ class YamlReader:
             document.is_list = True
             yield from self._items(document)
         elif self._value(event)[0] is not None:
-            raise refuse(
-                self._name, f"line {event.start_mark.line + 1}: neither a Kubernetes object nor a list of them"
-            )
+            raise refuse(self._name, f"line {_line(event)}: neither a Kubernetes object nor a list of them")
         document.closed = True
         yield Piece(document, self._spool, 0, 0)
 
@@ -124,7 +122,7 @@ class YamlReader:
             self._spool,
             start,
             start + len(text),
-            self._read(text, document.kind, document.api_version),
+            self._read(b"[%b]" % text, document.kind, document.api_version),
         )
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
@@ -149,7 +147,7 @@ class YamlReader:
             value, length = [value for value, _ in values], 1 + sum(length for _, length in values)
         else:
             value, length = self._dict()
-        if event.anchor:
+        if isinstance(event, yaml.NodeEvent) and event.anchor:
             self._anchors[event.anchor] = value, length
         return value, length
 
@@ -170,7 +168,7 @@ class YamlReader:
         return members, total
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[Any, int]:
-        line = event.start_mark.line + 1
+        line = _line(event)
         if event.anchor not in self._anchors:
             raise refuse(self._name, f"line {line}: not valid YAML: nothing is named &{event.anchor} before")
         value, length = self._anchors[event.anchor]
@@ -190,3 +188,7 @@ def _plain(word: str) -> Any:
     if word in _WORDS:
         return _WORDS[word]
     return int(word) if _WHOLE.fullmatch(word) else word
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
