@@ -6,11 +6,11 @@ from what is there. `traits` is the quick look that decides which rules a pod is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Flag, auto
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events
@@ -24,6 +24,7 @@ from kubectl_memdoctor.objects import (
     LimitRange,
     Node,
     Pod,
+    ResourceRequirements,
     StateTerminated,
 )
 from kubectl_memdoctor.pod_limit import ContainerLimit, PodLimit, container_memory_limit, pod_memory_limit
@@ -71,6 +72,13 @@ class Trait(Flag):
     """An in-place resize is pending or in progress."""
 
 
+_NO_TRAITS = Trait.NONE
+"""Flags are slow to join: what 100,000 healthy pods have is told by identity."""
+
+DIFFERENT_QUANTITIES = 10_000
+"""Clusters use few different quantities; 100,000 pods ask for the same ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerEnd:
     """One known end of a container: of `state` (it is down now) or `lastState` (it was started again)."""
@@ -88,11 +96,11 @@ class ContainerEnd:
         return end - start if start and end and end >= start else None
 
 
-_STATUS_LISTS = (
+_STATUS_LISTS: tuple[tuple[str, str, Callable[[Pod], tuple[ContainerStatus, ...]]], ...] = (
     ("containers", "containerStatuses", lambda pod: pod.status.container_statuses),
     ("initContainers", "initContainerStatuses", lambda pod: pod.status.init_container_statuses),
     ("ephemeralContainers", "ephemeralContainerStatuses", lambda pod: pod.status.ephemeral_container_statuses),
-)  # type: tuple[tuple[str, str, Callable[[Pod], tuple[ContainerStatus, ...]]], ...]
+)
 
 
 def container_ends(pod: Pod) -> Iterator[ContainerEnd]:
@@ -120,11 +128,13 @@ def traits(pod: Pod, small_below: int) -> Trait:
     status = pod.status
     for statuses in (status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses):
         for container in statuses:
-            found |= _state_traits(container.state) | _state_traits(container.last_state)
+            for state in (container.state, container.last_state):
+                if state.terminated is not None or state.waiting is not None:
+                    found |= _state_traits(state)
     if status.phase == "Failed":
         return found | Trait.FAILED if status.reason else found
     if status.phase != "Succeeded" and pod.metadata.deletion_timestamp is None:
-        found |= _condition_traits(pod)
+        return _with_condition_traits(found, pod)
     return found
 
 
@@ -138,8 +148,7 @@ def _state_traits(state: ContainerState) -> Trait:
     return Trait.NONE
 
 
-def _condition_traits(pod: Pod) -> Trait:
-    found = Trait.NONE
+def _with_condition_traits(found: Trait, pod: Pod) -> Trait:
     sandbox_ready: bool | None = None
     for condition in pod.status.conditions:
         if condition.type in SANDBOX_CONDITIONS:
@@ -169,33 +178,31 @@ def has_begun(pod: Pod) -> bool:
 
 
 def _spec_traits(pod: Pod, small_below: int) -> Trait:
-    found = Trait.NONE
-    for resources in (
-        *(container.resources for container in pod.spec.containers),
-        *(container.resources for container in pod.spec.init_containers),
-        pod.spec.resources,
-    ):
-        limit = resources.limits.get("memory")
-        if limit is not None:
-            found |= _limit_traits(limit, small_below)
-        request = resources.requests.get("memory")
-        if request is not None and request != limit and not _is_whole(request):
-            found |= Trait.FRACTIONAL
+    found = _resources_traits(pod.spec.resources, small_below)
+    for containers in (pod.spec.containers, pod.spec.init_containers):
+        for container in containers:
+            given = _resources_traits(container.resources, small_below)
+            if given is not _NO_TRAITS:
+                found |= given
     return found
 
 
+def _resources_traits(resources: ResourceRequirements, small_below: int) -> Trait:
+    limit, request = resources.limits.get("memory"), resources.requests.get("memory")
+    found = _NO_TRAITS if limit is None else _limit_traits(limit, small_below)
+    if request is not None and request != limit:
+        given = _request_traits(request)
+        found = found | given if given is not _NO_TRAITS else found
+    return found
+
+
+@lru_cache(DIFFERENT_QUANTITIES)
+def _request_traits(text: str) -> Trait:
+    return Trait.NONE if _is_whole(text) else Trait.FRACTIONAL
+
+
+@lru_cache(DIFFERENT_QUANTITIES)
 def _limit_traits(text: str, small_below: int) -> Trait:
-    known = _LIMIT_TRAITS.get((text, small_below))
-    if known is None:
-        known = _LIMIT_TRAITS[text, small_below] = _read_limit_traits(text, small_below)
-    return known
-
-
-_LIMIT_TRAITS: dict[tuple[str, int], Trait] = {}
-"""Clusters use few different quantities; 100,000 pods ask for the same ones."""
-
-
-def _read_limit_traits(text: str, small_below: int) -> Trait:
     try:
         small = 0 < quantity.value(text) < small_below
     except quantity.QuantityError:

@@ -42,7 +42,7 @@ class Survey:
             self.windows_pods += 1
         found = traits(pod, self._small_below)
         self._count_sibling(pod, found)
-        if found or keep:
+        if found is not Trait.NONE or keep:
             self.kept.append(pod)
 
     def _count_sibling(self, pod: Pod, found: Trait) -> None:
@@ -53,7 +53,7 @@ class Survey:
         if counts is None:
             counts = self._siblings[owners[0].uid] = [0, 0]
         counts[0] += 1
-        if Trait.KILLED in found and _is_oom_killed(pod):
+        if found is not Trait.NONE and Trait.KILLED in found and _is_oom_killed(pod):
             counts[1] += 1
 
     def siblings(self, pod: Pod) -> Siblings:
