@@ -31,21 +31,24 @@ def clean(text: str) -> str:
 def _visible(char: str) -> str:
     if char in _WHITE:
         return " "
-    if char.isprintable() or unicodedata.category(char) not in _HIDDEN:
-        return char
-    return char.encode("unicode_escape").decode("ascii")
+    return char.encode("unicode_escape").decode("ascii") if is_hidden(char) else char
+
+
+def is_hidden(char: str) -> bool:
+    """Whether a character does not print: a terminal may obey it instead."""
+    return not char.isprintable() and unicodedata.category(char) in _HIDDEN
 
 
 def cleaned(value: Value) -> Value:
-    """A struct, data class, tuple or dict whose every text is clean."""
+    """A struct, data class, tuple, list or dict whose every text is clean."""
     return _cleaned(value)  # type: ignore[no-any-return]
 
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value) if type(value) is str else value
-    if isinstance(value, tuple):
-        return tuple(map(_cleaned, value))
+    if isinstance(value, tuple | list):
+        return type(value)(map(_cleaned, value))
     if isinstance(value, dict):
         return {_cleaned(key): _cleaned(entry) for key, entry in value.items()}
     if isinstance(value, Struct):

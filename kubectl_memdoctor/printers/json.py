@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from json import dumps
 
 import msgspec
 
+from kubectl_memdoctor.clean import is_hidden
 from kubectl_memdoctor.finding import Diagnosis
 from kubectl_memdoctor.printers import Layout
 
 INDENT = 4
 """Spaces, as kubectl's."""
 
-_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""What terminals obey beyond what JSON escapes anyway: C1 control characters and marks of reading direction."""
+_BEYOND = re.compile("[^\x00-\x7e]")
+"""What msgspec writes as it is; of the rest JSON itself escapes what a terminal obeys."""
 
 
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     text = msgspec.json.format(msgspec.json.encode(diagnosis.report), indent=INDENT).decode()
-    yield _OBEYED.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
+    yield _BEYOND.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return dumps(found[0])[1:-1] if is_hidden(found[0]) else found[0]
