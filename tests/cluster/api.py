@@ -70,6 +70,11 @@ class Api:
     def read(self, created: Json) -> Json:
         return self.call("GET", path_of(created))
 
+    def items(self, api_version: str, kind: str, namespace: str | None = None) -> list[Json]:
+        """All objects of a kind, each with its apiVersion and kind, which lists leave out."""
+        answer = self.call("GET", path(api_version, kind, namespace))
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
+
     def delete(self, created: Json) -> None:
         self.call("DELETE", path_of(created), {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from .control_plane import ControlPlane, control_plane
+from .memdoctor import Shell, new_shell
 from .programs import Programs, kubernetes_asked_for, programs
+from .seeded import Seeded, seed
+from .stand_ins import StandIns
 
 
 def _built() -> Programs:
@@ -25,3 +28,18 @@ def _built() -> Programs:
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(_built(), tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shell(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return new_shell(plane, tmp_path_factory.mktemp("bin"))
+
+
+@pytest.fixture(scope="session")
+def stand_ins(plane: ControlPlane) -> StandIns:
+    return StandIns(plane.api())
+
+
+@pytest.fixture(scope="session")
+def seeded(stand_ins: StandIns) -> Seeded:
+    return seed(stand_ins)

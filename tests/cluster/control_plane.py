@@ -1,4 +1,7 @@
-"""etcd and kube-apiserver on free loopback ports: RBAC, tokens, audit log, real admission; no controllers, no kubelet."""
+"""etcd and kube-apiserver on free loopback ports, with RBAC, tokens, an audit log and real admission.
+
+There is no controller manager, no scheduler and no kubelet.
+"""
 
 from __future__ import annotations
 

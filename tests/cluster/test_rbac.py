@@ -1,0 +1,166 @@
+"""The roles of docs/rbac.md are enough, and nothing in them is more than get and list; with less, it is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .api import Json
+from .control_plane import ControlPlane
+from .memdoctor import Ran, Shell
+from .seeded import INCIDENT, OWNED, Seeded
+from .stand_ins import StandIns
+
+PAGE = Path(__file__).parents[2] / "docs" / "rbac.md"
+
+
+def documented() -> dict[str, Json]:
+    """The objects in the page's YAML blocks, by kind."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    objects = [entry for block in blocks for entry in yaml.safe_load_all(block) if entry]
+    return {entry["kind"]: entry for entry in objects}
+
+
+def bind(plane: ControlPlane, role: Json, user: str) -> None:
+    """The role for the user: in the whole cluster, or in the role's namespace."""
+    api, metadata = plane.api(), role["metadata"]
+    api.create(role)
+    kind = "RoleBinding" if role["kind"] == "Role" else "ClusterRoleBinding"
+    scope = {"namespace": metadata["namespace"]} if role["kind"] == "Role" else {}
+    api.create(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": f"{user}-may", **scope},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": metadata["name"]},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        }
+    )
+
+
+def cluster_role(name: str, *rules: Json) -> Json:
+    meta = {"name": name}
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta, "rules": [*rules]}
+
+
+@pytest.fixture(scope="module")
+def bound(plane: ControlPlane, seeded: Seeded) -> None:
+    objects = documented()
+    role = objects["Role"]
+    bind(plane, objects["ClusterRole"], "reader")
+    bind(plane, {**role, "metadata": {**role["metadata"], "namespace": OWNED}}, "namespaced")
+    bind(plane, cluster_role("pods-only", {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}), "pods-only")
+    impersonate = {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"], "resourceNames": ["reader"]}
+    bind(plane, cluster_role("delegate", impersonate), "delegate")
+
+
+def essence(ran: Ran) -> list[str]:
+    """The findings without what changes from run to run: ages and times."""
+    told = ("rule", "severity", "confidence", "involvedObject", "owner", "remedy", "memory", "ruledOut")
+    return sorted(str([finding.get(name) for name in told]) for finding in ran.report()["findings"])
+
+
+@pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
+def test_the_roles_only_read(kind: str) -> None:
+    rules = documented()[kind]["rules"]
+    assert rules
+    assert {verb for rule in rules for verb in rule["verbs"]} <= {"get", "list"}
+    assert not [rule for rule in rules if {"secrets", "*"} & set(rule.get("resources", []))]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ns", "--all"), ("ns", "shop"), ("pod", INCIDENT), ("pod", INCIDENT, "-n", "ample")], ids=" ".join
+)
+def test_the_cluster_role_sees_everything(
+    shell: Shell, seeded: Seeded, bound: None, arguments: tuple[str, ...]
+) -> None:
+    admin = shell.memdoctor(*arguments, "-o", "json")
+    reader = shell.memdoctor(*arguments, "-o", "json", "--strict", user="reader")
+    assert reader.code == admin.code
+    assert reader.report().get("notChecked", []) == []
+    assert essence(reader) == essence(admin)
+    assert reader.err == admin.err
+
+
+def test_the_cluster_role_sees_every_owner(shell: Shell, seeded: Seeded, bound: None) -> None:
+    names = [pod["metadata"]["name"] for pod in seeded.owned.values()]
+    reader = shell.memdoctor("pod", *names, "-n", OWNED, "-o", "json", user="reader")
+    assert reader.report().get("notChecked", []) == []
+    assert essence(reader) == essence(shell.memdoctor("pod", *names, "-n", OWNED, "-o", "json"))
+
+
+def test_the_role_is_enough_for_its_namespace(shell: Shell, seeded: Seeded, bound: None) -> None:
+    ran = shell.memdoctor("ns", "-o", "json", user="namespaced", namespace=OWNED)
+    assert ran.code == 1
+    admin = shell.memdoctor("ns", OWNED, "-o", "json")
+    assert {name: finding["rule"] for name, finding in ran.findings().items()} == {
+        name: finding["rule"] for name, finding in admin.findings().items()
+    }
+    fixes = {name: finding["remedy"].get("command") for name, finding in ran.findings().items()}
+    assert fixes == {name: finding["remedy"].get("command") for name, finding in admin.findings().items()}
+    cluster_wide = {entry["resource"] for entry in ran.report()["notChecked"]}
+    assert cluster_wide <= {"nodes", "runtimeclasses"}
+    assert shell.memdoctor("ns", "--strict", user="namespaced", namespace=OWNED).code == 2
+
+
+def test_the_role_is_enough_for_a_pod_of_its_namespace(shell: Shell, seeded: Seeded, bound: None) -> None:
+    ran = shell.memdoctor("pod", "bare", "-o", "json", user="namespaced", namespace=OWNED)
+    assert ran.code == 1
+    assert [finding["rule"] for finding in ran.report()["findings"]] == ["sandbox-memory-limit-too-small"]
+
+
+def test_the_role_is_not_enough_for_all_namespaces(shell: Shell, seeded: Seeded, bound: None) -> None:
+    ran = shell.memdoctor("ns", "--all", user="namespaced", namespace=OWNED)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Error from server (Forbidden): pods is forbidden: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_who_may_only_list_pods_is_told_what_was_not_looked_at(shell: Shell, seeded: Seeded, bound: None) -> None:
+    ran = shell.memdoctor("ns", "--all", "-o", "json", user="pods-only")
+    assert ran.code == 1
+    assert ran.findings()[f"default/{INCIDENT}"]["rule"] == "sandbox-memory-limit-too-small"
+    not_checked = ran.report()["notChecked"]
+    assert {"nodes", "events", "limitranges", "runtimeclasses"} <= {entry["resource"] for entry in not_checked}
+    assert all(entry["reason"].startswith("forbidden: ") for entry in not_checked)
+    assert {"rule": "node-memory-pressure", "resource": "nodes"} in [
+        {name: entry.get(name) for name in ("rule", "resource")} for entry in not_checked
+    ]
+    table = shell.memdoctor("ns", "--all", user="pods-only")
+    assert table.code == 1
+    assert "nodes" in table.err
+    assert "forbidden" in table.err
+    assert shell.memdoctor("ns", "--all", "--strict", user="pods-only").code == 2
+    assert shell.memdoctor("ns", "kube-public", user="pods-only").code == 0
+
+
+@pytest.mark.parametrize("arguments", [("ns",), ("ns", "-A"), ("pod", "x"), ("pod", "-l", "a=b")], ids=" ".join)
+def test_who_may_not_read_pods_is_told_so(
+    shell: Shell, seeded: Seeded, bound: None, arguments: tuple[str, ...]
+) -> None:
+    ran = shell.memdoctor(*arguments, user="stranger")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Error from server (Forbidden): pods ")
+    assert 'User "stranger" cannot ' in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_impersonation(shell: Shell, seeded: Seeded, bound: None) -> None:
+    ran = shell.memdoctor("pod", INCIDENT, "-o", "json", "--as", "reader", user="delegate")
+    assert ran.code == 1
+    assert ran.report().get("notChecked", []) == []
+    refused = shell.memdoctor("pod", INCIDENT, user="delegate")
+    assert refused.code == 2
+    assert 'User "delegate" cannot get resource "pods"' in refused.err
+    other = shell.memdoctor("pod", INCIDENT, "--as", "admin", user="delegate")
+    assert other.code == 2
+    assert "cannot impersonate" in other.err
+
+
+def test_a_service_account_may_be_impersonated(shell: Shell, seeded: Seeded, bound: None, stand_ins: StandIns) -> None:
+    ran = shell.memdoctor("pod", INCIDENT, "--as", "system:serviceaccount:default:default")
+    assert ran.code == 2
+    assert 'User "system:serviceaccount:default:default" cannot get resource "pods"' in ran.err

@@ -1,0 +1,43 @@
+"""The API server's own audit log: memdoctor only reads, and never a secret."""
+
+from __future__ import annotations
+
+from .api import Json
+from .memdoctor import Shell
+from .seeded import INCIDENT, OWNED, Seeded
+
+SEEN_IN_EVERY_RUN = {"pods", "events", "nodes", "limitranges", "runtimeclasses", "replicasets"}
+
+
+def resource(event: Json) -> str:
+    return str(event.get("objectRef", {}).get("resource", event["requestURI"]))
+
+
+def test_only_get_and_list_and_never_secrets(shell: Shell, seeded: Seeded) -> None:
+    shell.memdoctor("ns", "--all")
+    shell.memdoctor("pod", INCIDENT)
+    shell.memdoctor("pod", *(pod["metadata"]["name"] for pod in seeded.owned.values()), "-n", OWNED)
+    shell.memdoctor("pod", "deploy/cache", "-n", "shop")
+    shell.memdoctor("ns", "nowhere")
+    # Everything that the tests before this one made it ask for counts as well.
+    events = shell.plane.audited("kubectl-memdoctor/")
+    assert {resource(event) for event in events} >= SEEN_IN_EVERY_RUN
+    assert {event["verb"] for event in events} == {"get", "list"}
+    assert not [event["requestURI"] for event in events if "secret" in event["requestURI"].lower()]
+    assert not [event["requestURI"] for event in events if event.get("objectRef", {}).get("subresource")]
+
+
+def test_nothing_that_it_asks_for_fails_for_an_admin(shell: Shell, seeded: Seeded) -> None:
+    before = len(shell.plane.audited("kubectl-memdoctor/"))
+    shell.memdoctor("ns", "--all")
+    shell.memdoctor("pod", INCIDENT)
+    events = shell.plane.audited("kubectl-memdoctor/")[before:]
+    assert events
+    assert [event["requestURI"] for event in events if event["responseStatus"]["code"] != 200] == []
+
+
+def test_what_kubectl_asks_for_on_its_behalf_is_nothing(shell: Shell, seeded: Seeded) -> None:
+    """`kubectl config view` is all that it runs kubectl for, and that asks no server."""
+    before = len(shell.plane.audited("kubectl/"))
+    shell.memdoctor("ns", "--all")
+    assert len(shell.plane.audited("kubectl/")) == before
