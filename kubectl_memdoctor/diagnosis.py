@@ -97,7 +97,7 @@ def diagnose_namespaces(
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
             *(NodeContext(node, cluster) for node in _nodes_in_sight(cluster, survey, whole=whole)),
-            *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey)),
+            *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey, selection)),
         ]
         findings = _examine(subjects, cluster, OwnerLookup(reading))
         report = _report(reading, survey, cluster, surroundings.origin.answer(), survey.pods, findings)
@@ -293,7 +293,10 @@ def _nodes_in_sight(cluster: ClusterContext, survey: Survey, *, whole: bool) -> 
     return [node for name, node in sorted(cluster.nodes.items()) if whole or name in survey.nodes]
 
 
-def _namespaces_in_sight(cluster: ClusterContext, survey: Survey) -> list[str]:
+def _namespaces_in_sight(cluster: ClusterContext, survey: Survey, selection: Selection) -> list[str]:
+    """Those that were asked for by name; else all, or where pods are selected, those of the selected pods."""
+    if selection.namespaces is None and not selection.is_whole_cluster():
+        return sorted(survey.namespaces)
     return sorted(survey.namespaces | set(cluster.limit_ranges) | set(cluster.owner_events))
 
 
