@@ -281,7 +281,9 @@ def _raised(span: _Span, edge: _Edge, *, fixed: bool) -> _Span:
 
 def _bounded(span: _Span, bounds: ClusterBounds | None) -> _Span:
     """Narrowed by what this cluster shows. Near the minimum a sandbox starts at times, so both may contradict: then
-    neither counts. A failure above the span is no bound either: something else may have used up that pod's memory."""
+    neither counts. A failure above the span is no bound either: something else may have used up that pod's memory.
+    Nor is a pod that is ready with less than a page: CRI-O needs no process for a sandbox.
+    https://github.com/cri-o/cri-o/pull/5113 (drop_infra_ctr)"""
     if bounds is None:
         return span
     ready = _seen(bounds.smallest_ready_bytes, bounds.smallest_ready_pod, "runs")
@@ -298,7 +300,7 @@ def _bounded(span: _Span, bounds: ClusterBounds | None) -> _Span:
 
 
 def _seen(limit: int | None, pod: str | None, verb: str) -> _Edge | None:
-    if limit is None or limit <= 0:
+    if limit is None or limit < ONE_PAGE:
         return None
     name = _one_line(pod or "") or "another"
     value = f"pod {name} {verb} with {quantity.format_bytes(limit)} on the same kind of node"
