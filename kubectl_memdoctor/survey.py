@@ -130,10 +130,13 @@ def _sandbox_kind(context: PodContext) -> SandboxKind | None:
 
 
 def _has_ready_sandbox(context: PodContext) -> bool:
-    condition = context.sandbox_condition
-    if condition is not None:
-        return condition.status == "True"
-    return any(status.state.running is not None for status in context.statuses())
+    """CRI-O's sandboxes have no process: that one is ready proves nothing, only a container that runs does.
+    https://github.com/cri-o/cri-o/pull/5113 (drop_infra_ctr)
+    """
+    condition, node = context.sandbox_condition, context.node
+    if condition is None or (node and node.status.node_info.container_runtime_version.startswith("cri-o:")):
+        return any(status.state.running is not None for status in context.statuses())
+    return condition.status == "True"
 
 
 def _fails_on_memory(context: PodContext) -> bool:
