@@ -77,6 +77,8 @@ _WRAPPERS = re.compile(
             r"[\w.-]{1,60} (?:create|start|run|exec|restore) failed: ",
             r"crun: ",
             r"connection error: desc = ",
+            # Rust's enclosed errors: Kata's runtime-rs, youki.
+            r"\w{1,40}\((?=\\*\")",
             r"container create failed: ",
             r"container start failed: ",
             r"\w{1,40}\.go:\d{1,6}: ",
@@ -98,6 +100,8 @@ _WRAPPERS = re.compile(
     re.IGNORECASE,
 )
 
+_POD_IN_BRACKETS = re.compile(r"\[[\w.-]{1,253}/[^\]]{1,1000}\]")
+
 # What users may name as they like, and what is left in its place. Quotes inside quotes are escaped: the closing one is
 # the next that is escaped as the opening one is.
 _NAMES = (
@@ -106,7 +110,10 @@ _NAMES = (
     (re.compile(r"'[^'\s]*'"), "''"),
     # CRI-O's names of containers, network plugins' [namespace/pod:network].
     (re.compile(r"\bk8s_\S+"), "k8s"),
-    (re.compile(r"\[[\w.-]{1,253}/[^\]]{1,1000}\]"), "[]"),
+    (re.compile(r"\b(pod )[\w.-]{1,253}_[\w.-]{1,253}"), r"\1"),
+    (re.compile(r"(name(?:space)?[:=])[\w.-]{1,253}", re.IGNORECASE), r"\1"),
+    (re.compile(r"\b((?:container|namespace): )[\w.-]{1,253}(?=[,;)])"), r"\1"),
+    (_POD_IN_BRACKETS, "[]"),
     (re.compile(r"(?<![\w.])(?:[a-z][a-z0-9+.-]{0,20}:/)?/[^\s:,;)\]\"'`]*", re.IGNORECASE), "/"),
 )
 
@@ -158,7 +165,7 @@ def _bare(wrapper: str) -> str:
 def _open(text: str) -> tuple[str, str] | None:
     """One layer that encloses its cause: brackets, a log line of conmon, an error of gRPC inside a sentence, or quotes.
     None: there is none."""
-    if text.startswith("["):
+    if text.startswith("[") and not _POD_IN_BRACKETS.match(text):
         return "", _CLEAN_UP_TOO.sub("", text[1:].rstrip().removesuffix("]"))
     if text.startswith('time="'):
         return _open_log(text)

@@ -34,12 +34,20 @@ class Cause:
     proof: Proof
     because: str
     words: re.Pattern[str]
-    with_names: bool = False
-    """Whether paths and quoted names take part; without, a container called "oom-killed" proves nothing."""
+    """Sought where names are left out: a container called "oom-killed" proves nothing."""
+    paths: re.Pattern[str] | None
+    """Sought in the whole text, for which file it was tells more than what went wrong with it."""
+
+    def fits(self, chain: str, words: str) -> bool:
+        return bool(self.words.search(words) or (self.paths and self.paths.search(chain)))
 
 
-def _cause(slug: str, proof: Proof, because: str, *words: str, with_names: bool = False) -> Cause:
-    return Cause(slug, proof, because, re.compile("|".join(words), re.IGNORECASE), with_names)
+def _cause(slug: str, proof: Proof, because: str, *words: str, paths: tuple[str, ...] = ()) -> Cause:
+    return Cause(slug, proof, because, _any(words), _any(paths) if paths else None)
+
+
+def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
 
 
 _MEMORY = (
@@ -77,20 +85,13 @@ _MEMORY = (
         # https://github.com/opencontainers/cgroups/blob/v0.0.6/fs/memory.go (setMemory: EBUSY), fs2/fs2.go
         r"\bunable to set memory limit to \d",
         r"\brejecting memory(?:\+swap)? limit \d",
-    ),
-    _cause(
-        "memory-limit-below-usage",
-        Proof.MEMORY,
-        "the kernel refuses a limit below what the container uses already",
         # runc before 1.0.0. https://github.com/torvalds/linux/blob/v4.19/mm/memcontrol.c (mem_cgroup_resize_max); the
         # kmem file answers EBUSY for another reason, tasks that are in the cgroup already (memcg_online_kmem).
-        r"/memory\.(?:memsw\.)?limit_in_bytes\b.{0,400}device or resource busy",
-        r"`(?:[^`]{0,400}/)?memory\.(?:memsw\.)?limit_in_bytes`.{0,100}device or resource busy",
-        with_names=True,
+        paths=(r"/memory\.(?:memsw\.)?limit_in_bytes\b.{0,400}device or resource busy",),
     ),
 )
 
-_LOW_LIMIT = _cause(
+LOW_LIMIT = _cause(
     "memory-limit-too-low",
     Proof.MEMORY,
     "crun saw a limit under 1 MiB and no other cause",
@@ -112,16 +113,11 @@ _GONE = (
         r"\bcannot join network of a non running\b",
         r"\bcontainer \S{0,200} is not running\b",
         r"\bsandbox (?:container )?\S{0,200} ?(?:exited|stopped|terminated|died)\b",
-    ),
-    _cause(
-        "sandbox-gone",
-        Proof.POSSIBLE,
-        "the sandbox's process was gone when its network or namespaces were wanted; a memory kill leaves this, "
-        "and so does any other death of it",
-        # /proc/<pid>/ns lives as long as the process. https://github.com/containernetworking/plugins/blob/v1.5.0/pkg/ns/ns_linux.go
-        r"/proc/\d{1,12}/(?:task/\d{1,12}/)?ns/.{0,200}(?:no such (?:file|process)|not exist|unknown FS magic)",
-        r"\b(?:invalid|no) (?:namespace path|netns)\b.{0,100}/proc/\d",
-        with_names=True,
+        paths=(
+            # /proc/<pid>/ns lives as long as the process. https://github.com/containernetworking/plugins/blob/v1.5.0/pkg/ns/ns_linux.go
+            r"/proc/\d{1,12}/(?:task/\d{1,12}/)?ns/.{0,200}(?:no such (?:file|process)|not exist|unknown FS magic)",
+            r"\b(?:invalid|no) (?:namespace path|netns)\b.{0,100}/proc/\d",
+        ),
     ),
 )
 
@@ -133,9 +129,10 @@ _CGROUP = (
         "only after this step",
         # The pod's own cgroup: https://github.com/kubernetes/kubernetes/issues/96701 (a BestEffort pod), issue 61937
         r"\bunable to ensure pod container exists\b",
-        r"mkdir \S{1,400}/(?:\S{0,100}-)?pod[0-9a-f_-]{32,40}(?:\.slice)?: (?:no space left|cannot allocate memory)",
-        r"(?:mkdir |creating cgroup directory |create )\S{0,400}cgroup\S{1,600}: no space left on device",
-        with_names=True,
+        paths=(
+            r"mkdir \S{1,400}/(?:\S{0,100}-)?pod[0-9a-f_-]{32,40}(?:\.slice)?: (?:no space|cannot allocate memory)",
+            r"(?:mkdir |creating cgroup directory |create )\S{0,400}/cgroup/\S{1,600}: no space left on device",
+        ),
     ),
     _cause(
         "cgroup-no-memory",
@@ -144,19 +141,16 @@ _CGROUP = (
         "and so do leaked cgroups on old kernels",
         # With a pod limit of 0 pages: seen with runc 1.1.5 and 1.4.0 on cgroup v1 and v2, crun on both.
         # Without any limit: https://github.com/docker/for-linux/issues/841
-        r"(?:cgroup|kubepods)\S{0,600}[^:]{0,20}: cannot allocate memory",
-        r"unable to apply cgroup configuration: .{0,800}cannot allocate memory",
-        with_names=True,
+        r"\bunable to apply cgroup configuration: .{0,200}cannot allocate memory",
+        paths=(r"/(?:cgroup|kubepods)[/.]\S{0,600}[^:]{0,20}: cannot allocate memory",),
     ),
     _cause(
         "cgroup-missing",
         Proof.POSSIBLE,
         "crun says so when the cgroup could not be made, which a pod limit under one page causes, "
         "but also a wrong cgroup set-up",
-        r"creating cgroup directory `[^`]{0,600}`?.{0,40}no such file or directory",
-        r"(?:open|create|write|writing file|read|read from) `[^`]{0,400}(?:kubepods|/cgroup/)[^`]{0,400}`"
-        r".{0,40}no such (?:file|process)",
-        with_names=True,
+        r"\bcreating cgroup directory ``.{0,40}no such file or directory",
+        paths=(r"`[^`]{0,400}/(?:kubepods|cgroup)[/.][^`]{0,400}`.{0,40}no such (?:file|process)",),
     ),
 )
 
@@ -183,7 +177,7 @@ _INIT_DIED = (
         "the runtime's own first process in the sandbox died without a word; a memory kill looks like this, "
         "but so do missing kernel features, user namespace limits and exhausted pids",
         # https://github.com/opencontainers/runc/blob/v1.1.12/libcontainer/process_linux.go and nsenter/nsexec.c
-        r"\binit-[pc]\b",
+        r"\b(?:read|write) init-[pc]\b",
         r"\bfinal child'?s pid from pipe",
         r"\bbootstrap data to pipe",
         r"\bsetns process for init\b",
@@ -304,11 +298,13 @@ _IMAGE = (
     ),
 )
 
+_PROGRAM = r"(?:runc|crun|runsc|youki|conmon|kata-runtime|nvidia-container-runtime|containerd-shim[\w-]{0,40})"
+
 _RUNTIME = (
     _cause(
         "runtime-handler",
         Proof.NOT_MEMORY,
-        "the runtime that the pod asks for is not there, or not configured on the node",
+        "the runtime that the pod asks for is not there, not configured on the node, or cannot be run",
         # https://github.com/containerd/containerd/blob/v2.2.0/internal/cri/config/config.go (GetSandboxRuntime)
         r"\bno (?:corresponding )?runtime\b[^:]{0,80}\bconfigured\b",
         r"\bruntime ?handler\b",
@@ -318,19 +314,12 @@ _RUNTIME = (
         r"\bruntime \S{0,200} ?(?:binary )?not (?:installed|found|supported)",
         r"\bRuntimeClass\b",
         r"\bcontainerd-shim-\S{1,100}\b[^:]{0,40}(?:not found|no such file|executable file)",
-        r"\bbinary not installed\b",
-    ),
-    _cause(
-        "runtime-handler",
-        Proof.NOT_MEMORY,
-        "the runtime's program could not be run",
-        r"fork/exec \S{0,300}(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: "
-        r"(?:no such file|permission denied|exec format error|operation not permitted|text file busy)",
-        r"exec: \"?[^\":]{0,300}(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)[^\":]{0,60}\"?: "
-        r"(?:executable file not found|no such file|stat |permission denied)",
-        r"(?:runc|crun|runsc|kata|youki|runtime|shim|conmon)\S{0,60}: symbol lookup error",
-        r"error while loading shared libraries",
-        with_names=True,
+        r"\bbinary not installed\b|\berror while loading shared libraries\b",
+        paths=(
+            rf"fork/exec \S{{0,300}}\b{_PROGRAM}: (?:no such file|permission denied|exec format|text file busy)",
+            rf"\bexec: \"(?:\S{{0,300}}/)?{_PROGRAM}\": (?:executable file|no such file|stat |permission denied)",
+            rf"\b{_PROGRAM}: symbol lookup error",
+        ),
     ),
     _cause(
         "name-reserved",
@@ -392,23 +381,23 @@ _SETUP = (
         "selinux",
         Proof.NOT_MEMORY,
         "SELinux refused, or its label could not be set",
-        r"\bSELinux\b|\bmount label\b|\bprocess label\b|\brelabel\b|\bkeycreate\b|\battr/exec\b|\battr/keycreate\b",
-        with_names=True,
+        r"\bSELinux\b|\bmount label\b|\bprocess label\b|\brelabel\b",
+        paths=(r"/attr/(?:exec|keycreate)\b",),
     ),
     _cause(
         "user-namespace",
         Proof.NOT_MEMORY,
         "user namespaces do not work on this node",
-        r"\buser(?:[ _-])?namespaces?\b|\b[ug]id_map\b|\bidmap(?:ped)?\b|\bmax_user_namespaces\b|\bsubuid\b",
+        r"\buser(?:[ _-])?namespaces?\b|\bidmap(?:ped)?\b|\bmax_user_namespaces\b|\bsubuid\b",
         r"\bCLONE_NEWUSER\b|\bnewuidmap\b|\bnewgidmap\b|\bcannot be mapped to a host ID\b",
-        with_names=True,
+        paths=(r"/[ug]id_map\b|/max_user_namespaces\b",),
     ),
     _cause(
         "sysctl",
         Proof.NOT_MEMORY,
         "a sysctl was refused",
-        r"\bsysctls?\b|open /proc/sys/|`/proc/sys/|write /proc/sys/",
-        with_names=True,
+        r"\bsysctls?\b",
+        paths=(r"(?:open |write |`)/proc/sys/",),
     ),
     _cause(
         "exec-format",
@@ -461,9 +450,10 @@ _SETUP = (
         r"\bmounting\b|\bmount(?:ing)? (?:\"\"|``|'')|\bmount \S{0,300} to \b|\brootfs\b|\bpivot_root\b",
         r"\bmountpoints?\b",
         r"\bmount(?:ed)? (?:sandbox )?(?:shm|source|propagation|point|destination|failed|through|option|tmpfs|proc)\b",
-        r"\bmount:|\bmount `|\bmount container\b|\bremount\b|\bis not a shared mount\b|\bbind source path\b",
+        r"\bmount:|\bmount `|\bmount container\b|\bremount\b|\bshared (?:or slave )?mount\b|\bbind source path\b",
         r"\bcreate mount\b",
         r"\bmaked?ev\b|\bmknod\b|\bdevice nodes?\b|\bgather(?:ing)? device information\b|\bis not a device node\b",
+        r"\bopenat2? (?:``|/)|\bcreating ``",
         r"\bsubpath\b|\bfailed to (?:stat|mkdir|create) (?:host ?path|volume)\b|\bhostpath\b",
         r"\bgenerate (?:container )?mounts?\b|\bsymlink dev\b|\bmask(?:ed|ing)? paths?\b|\breadonly paths?\b",
     ),
@@ -478,7 +468,7 @@ _SETUP = (
         Proof.NOT_MEMORY,
         "huge pages are not there; the memory limit does not count them",
         r"\bhugetlb\b|\bhuge ?pages?\b",
-        with_names=True,
+        paths=(r"/hugetlb[./]|/dev/hugepages\b",),
     ),
     _cause(
         "systemd",
@@ -507,10 +497,9 @@ _SETUP = (
         "cgroup",
         Proof.NOT_MEMORY,
         "the cgroup could not be set up as asked for; no memory is named",
-        r"\bcgroups?\b|\bcpu\.cfs_\w{2,20}|\bcpuset\b|\bcpu\.(?:max|weight|shares|rt_runtime_us)\b",
-        r"\bdevices\.(?:allow|deny)\b",
-        r"\bno subsystem for mount\b|\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b|\bpids\b",
-        with_names=True,
+        r"\bcgroups?\b|\bno subsystem for mount\b|\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b",
+        r"\b(?:cpu|cpuset|devices|memory|pids|blkio|io)\.[a-z_]{2,30}\b",
+        paths=(r"/cgroup/",),
     ),
 )
 
@@ -562,8 +551,8 @@ _SERVICE = (
         r"\bmust be (?:set|specified|a|an|in|one|at)\b|\bcannot unmarshal\b",
         r"\bunexpected (?:end of JSON|token|character)\b",
         r"\bCDI devices?\b|\bunresolvable CDI\b",
-        r"\bresolv\.conf\b|\bdns config\b|\bDNSConfig\b|\bhostname\b",
-        with_names=True,
+        r"\bdns config\b|\bDNSConfig\b|\bhostname\b",
+        paths=(r"/resolv\.conf\b",),
     ),
     _cause(
         "runtime-died",
@@ -614,7 +603,7 @@ UNKNOWN = _cause("unknown", Proof.UNKNOWN, "nothing in it is known to come from 
 
 def find_cause(chain: str, words: str) -> Cause:
     """The row that fits an error: all its layers on one line, as they are and without names. UNKNOWN when none fits."""
-    found = next((cause for cause in CAUSES if cause.words.search(chain if cause.with_names else words)), UNKNOWN)
-    if found.proof in (Proof.POSSIBLE, Proof.UNKNOWN) and _LOW_LIMIT.words.search(words):
-        return _LOW_LIMIT
+    found = next((cause for cause in CAUSES if cause.fits(chain, words)), UNKNOWN)
+    if found.proof in (Proof.POSSIBLE, Proof.UNKNOWN) and LOW_LIMIT.words.search(words):
+        return LOW_LIMIT
     return found

@@ -108,7 +108,7 @@ _RUNTIME_WORDS = (
             r"\bstarting container process caused\b",
             r"\berror during container init\b",
             r"\bunable to apply cgroup configuration\b",
-            r"\binit-[pc]\b",
+            r"\b(?:read|write) init-[pc]\b",
             r"\bprocHooks\b|\bprocReady\b",
             r"\bfinal child'?s pid from pipe\b",
             r"\bbootstrap data to pipe\b",
