@@ -136,7 +136,8 @@ def _ago(age: timedelta) -> str:
 def _shortened(text: str) -> str:
     if len(text) <= LONGEST_VALUE:
         return text
-    return f"{text[: LONGEST_VALUE // 3]} [...] {text[-LONGEST_VALUE * 2 // 3 :]}"
+    head, tail = text[: LONGEST_VALUE // 3], text[-LONGEST_VALUE * 2 // 3 :]
+    return f"{head.rpartition(' ')[0] or head} [...] {tail.partition(' ')[2] or tail}"
 
 
 def _not_checked(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]:
