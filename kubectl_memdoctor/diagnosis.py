@@ -50,7 +50,7 @@ from kubectl_memdoctor.pod_facts import pod_facts
 from kubectl_memdoctor.reading import Asked, Reading
 from kubectl_memdoctor.remedies import complete
 from kubectl_memdoctor.rules import Rule, rules
-from kubectl_memdoctor.selection import Selection, each_once, find_pods, is_same_pod
+from kubectl_memdoctor.selection import Selection, each_once, find_pods, identity
 from kubectl_memdoctor.survey import Survey, pod_contexts
 
 Progress = Callable[[int, int | None], None]
@@ -107,22 +107,24 @@ def diagnose_namespaces(
 def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | None = None) -> Diagnosis:
     """The pods that were asked for by name, by TYPE/NAME or by label.
 
-    Raises AccessError when they cannot be read, NotFound when none of them exists.
+    Raises AccessError when they cannot be read, NotFound when none of them, or their namespace, exists.
     """
     with Reading(source) as reading:
         surroundings = _Surroundings(reading, selection.scopes(), _event_selectors(selection))
         pods, errors = find_pods(reading, selection)
+        missing = (
+            [] if pods else [line for name in selection.namespaces or () for line in _unless_it_exists(reading, name)]
+        )
+        if missing:
+            raise NotFound("\n".join(missing))
         owners = OwnerLookup(reading)
         round_two = _RoundTwo(reading, pods, owners, small_below(minimum_bytes))
         survey = Survey(small_below(minimum_bytes))
+        wanted = set(map(identity, pods))
         for pod in each_once((*round_two.other_pods(), *pods)):
-            survey.add(pod, keep=any(is_same_pod(pod, wanted) for wanted in pods))
+            survey.add(pod, keep=identity(pod) in wanted)
         cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, round_two.node_events())
-        contexts = [
-            context
-            for context in pod_contexts(survey, cluster)
-            if any(is_same_pod(context.pod, wanted) for wanted in pods)
-        ]
+        contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = _examine(contexts, cluster, owners)
         report = _report(reading, survey, cluster, surroundings.origin.answer(), len(pods), findings)
         return Diagnosis(report, tuple(pod_facts(context, findings) for context in contexts), errors)

@@ -87,7 +87,7 @@ def find_pods(reading: Reading, selection: Selection) -> tuple[tuple[Pod, ...], 
     errors: list[str] = []
     for answer in asked:
         try:
-            pods.update((_identity(pod), pod) for pod in answer.answer())
+            pods.update((identity(pod), pod) for pod in answer.answer())
         except NotFound as error:
             errors.append(str(error))
     if not pods and errors:
@@ -95,17 +95,14 @@ def find_pods(reading: Reading, selection: Selection) -> tuple[tuple[Pod, ...], 
     return tuple(pods.values()), tuple(errors)
 
 
-def _identity(pod: Pod) -> str:
+def identity(pod: Pod) -> str:
+    """The uid, or in a recording without uids the full name."""
     return pod.metadata.uid or f"{pod.metadata.namespace}/{pod.metadata.name}"
 
 
 def each_once(pods: Iterable[Pod]) -> Iterator[Pod]:
     """The pods without repetitions."""
-    return iter({_identity(pod): pod for pod in pods}.values())
-
-
-def is_same_pod(pod: Pod, other: Pod) -> bool:
-    return _identity(pod) == _identity(other)
+    return iter({identity(pod): pod for pod in pods}.values())
 
 
 def _by_label(reading: Reading, selection: Selection) -> Iterator[Pod]:
