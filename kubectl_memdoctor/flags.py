@@ -49,6 +49,7 @@ class Flag:
         return [*short, f"--{self.name}", *alias]
 
 
+NAMESPACE = Flag("namespace", "The namespace scope of this command.", short="n")
 CONNECTION = (
     Flag("as", "Username to impersonate for the requests; a regular user or a service account in a namespace."),
     Flag("as-group", "Group to impersonate; may be repeated.", Kind.LIST),
@@ -67,7 +68,7 @@ CONNECTION = (
         default="false",
     ),
     Flag("kubeconfig", "Path to the kubeconfig file to use."),
-    Flag("namespace", "The namespace scope of this command.", short="n"),
+    NAMESPACE,
     Flag("password", "Password for basic authentication to the API server."),
     Flag(
         "request-timeout",

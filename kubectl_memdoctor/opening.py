@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubectl_memdoctor.cluster.source import Source
 from kubectl_memdoctor.exit_code import UsageError
-from kubectl_memdoctor.flags import CHUNK_SIZE, FILENAME, MINIMUM, CommandLine
+from kubectl_memdoctor.flags import CHUNK_SIZE, FILENAME, MINIMUM, NAMESPACE, CommandLine
 from kubectl_memdoctor.quantity import QuantityError, value
 
 
@@ -26,7 +26,7 @@ def open_source(line: CommandLine) -> Opened:
         from kubectl_memdoctor.cluster.recording import open_recording
 
         recording = open_recording(filenames, sys.stdin.buffer)
-        return Opened(recording, line.connection().get("namespace"))
+        return Opened(recording, line.text(NAMESPACE) or None)
     # kubectl prints its configuration while the client is imported.
     from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
 
