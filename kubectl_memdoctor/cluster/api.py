@@ -115,8 +115,13 @@ class ApiServer:
             if answer.status != 200:
                 raise self._refusal(answer, resource, selectors=(label_selector, field_selector))
             meta, items = self._page(answer, resource)
+            if token and meta.continue_ == token:
+                raise AccessError(
+                    f"error: {self.connection.server} answers each page of a list with the same one: a proxy that keeps"
+                    " answers may stand before the API server"
+                )
             token = meta.continue_
-            if restarts:
+            if seen:
                 items = tuple(item for item in items if _identity(item) not in seen)
             if token:
                 seen.update(map(_identity, items))
