@@ -123,6 +123,9 @@ _OPENING = re.compile(r'(\\*)"')
 _QUOTED = re.compile(r'((?:[^"\\]|\\.)*)"?', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _CLEAN_UP_TOO = re.compile(r", failed to clean ?up sandbox container .*", re.IGNORECASE | re.DOTALL)
+_NEEDS_ITS_LAYER = re.compile(r"|EOF|exit status \d{1,3}|signal: [\w ]{1,40}", re.IGNORECASE)
+"""Says nothing without the layer above it."""
+
 _UNKNOWN_CODE = re.compile(r"(?::\s*unknown)+\W*$", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
@@ -147,7 +150,9 @@ def unwrap(message: str) -> Unwrapped:
         layer, rest = opened
         if layer:
             layers.append(layer)
-    innermost = _innermost(rest) or (layers[-1] if layers else "")
+    innermost = _innermost(rest)
+    if layers and _NEEDS_ITS_LAYER.fullmatch(innermost):
+        innermost = f"{layers.pop()}: {innermost}".removesuffix(": ")
     chain = _SPACE.sub(" ", ": ".join((*layers, innermost)))
     return Unwrapped(innermost, tuple(layers), chain, _without_names(chain), grpc_code)
 
