@@ -6,8 +6,8 @@ longhorn.io, a Job of batch.volcano.sh) is not taken for Kubernetes' own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal
@@ -20,24 +20,71 @@ from kubectl_memdoctor.objects import (
     PODS,
     RESOURCES,
     ApiObject,
+    Condition,
     Event,
     EventSeries,
     EventSource,
     Node,
+    NodeStatus,
     ObjectMeta,
     ObjectReference,
     Pod,
+    PodSpec,
+    PodStatus,
     Resource,
     decode,
 )
 
 
+class _HeadSpec(ApiObject, frozen=True, gc=False):
+    renew_time: datetime | None = None
+
+
 class Head(ApiObject, frozen=True, gc=False):
-    """What every object says of itself."""
+    """What every object says of itself, and when a Lease was renewed."""
 
     kind: str = ""
     api_version: str = ""
     metadata: ObjectMeta = ObjectMeta()
+    spec: _HeadSpec = _HeadSpec()
+
+
+class SavedNodeCondition(Condition, frozen=True, gc=False):
+    last_heartbeat_time: datetime | None = None
+
+
+class SavedNodeStatus(NodeStatus, frozen=True, gc=False):
+    conditions: tuple[SavedNodeCondition, ...] = ()
+
+
+class SavedNode(Node, frozen=True, gc=False):
+    """A Node with what tells when it was saved: the kubelet renews its conditions at least every five minutes."""
+
+    status: SavedNodeStatus = SavedNodeStatus()
+
+
+class SelectablePodSpec(PodSpec, frozen=True, gc=False):
+    restart_policy: str = ""
+    scheduler_name: str = ""
+    service_account_name: str = ""
+    host_network: bool = False
+
+
+class PodIP(ApiObject, frozen=True, gc=False):
+    ip: str = ""
+
+
+class SelectablePodStatus(PodStatus, frozen=True, gc=False):
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    pod_ips: tuple[PodIP, ...] = msgspec.field(default=(), name="podIPs")
+    nominated_node_name: str = ""
+
+
+class SelectablePod(Pod, frozen=True, gc=False):
+    """A Pod with all that field selectors can ask for."""
+
+    spec: SelectablePodSpec = SelectablePodSpec()
+    status: SelectablePodStatus = SelectablePodStatus()
 
 
 class EventsEvent(ApiObject, frozen=True, gc=False):
@@ -79,15 +126,18 @@ def _core_event(event: EventsEvent) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way of writing a resource's objects: `type` is how it is decoded, `become` makes the resource's own type."""
+    """One way of writing a resource's objects: `written` is decoded, `become` makes the resource's own type of it."""
 
     resource: Resource[Any]
-    type: type[ApiObject]
+    written: type[ApiObject]
     become: Callable[[Any], ApiObject] | None = None
 
-    def read(self, array: bytes | memoryview) -> list[Any]:
-        """A JSON array of objects -> objects of the resource's type. Raises msgspec.DecodeError."""
-        return self.finished(_decoded(array, self.type))
+    def read(self, array: bytes | memoryview, type_: type[ApiObject] | None = None) -> list[Any]:
+        """A JSON array of objects -> objects of the resource's type. `type_`: read more of them than usual.
+
+        Raises msgspec.DecodeError.
+        """
+        return self.finished(_decoded(array, type_ or self.written))
 
     def finished(self, objects: list[Any]) -> list[Any]:
         return [self.become(entry) for entry in objects] if self.become else objects
@@ -101,6 +151,7 @@ for _resource in RESOURCES:
     _group = _resource.api_version.rpartition("/")[0]
     for _name in (_group, *_OLDER_GROUPS.get(_group, ())):
         _FORMS[_resource.kind, _name] = Form(_resource, _resource.type)
+_FORMS[NODES.kind, ""] = Form(NODES, SavedNode)
 _FORMS[EVENTS.kind, "events.k8s.io"] = Form(EVENTS, EventsEvent, _core_event)
 _BY_KIND = {form.resource.kind: form for form in reversed(_FORMS.values())}
 
@@ -112,19 +163,35 @@ def form_of(kind: str, api_version: str) -> Form | None:
     return _FORMS.get((kind, api_version.rpartition("/")[0]))
 
 
-@dataclass(frozen=True, slots=True)
+def list_form(kind: str, api_version: str) -> Form | None:
+    """That of the items of a PodList, an EventList ...; a plain List does not say."""
+    return form_of(kind.removesuffix("List"), api_version) if kind.endswith("List") else None
+
+
+class InnerList(ApiObject, frozen=True, gc=False):
+    kind: str = ""
+    api_version: str = ""
+    items: tuple[msgspec.Raw, ...] = ()
+
+
+def inner_lists(array: bytes) -> list[InnerList]:
+    """A JSON array of Lists; what only has a kind that ends like one has no items."""
+    return _decoded(array, InnerList)
+
+
+@dataclass(slots=True)
 class Run:
     """Objects of one form that stand one after the other: from byte `start` to `end` of what the brackets hold.
 
-    `form` is None for objects that no rule reads (`objects` are then Heads), and for those that say no kind, where only
-    the list's own kind can tell (`kind` is "").
+    `form` is None for objects that no rule reads (`objects` are then Heads). `kind` is empty where the objects do not
+    say it, nor does the list so far.
     """
 
     form: Form | None
     kind: str
     start: int
-    end: int
-    objects: Sequence[Any]
+    end: int = 0
+    objects: list[Any] = field(default_factory=list)
 
 
 class ItemReader:
@@ -139,19 +206,19 @@ class ItemReader:
         Raises msgspec.DecodeError, RecursionError or UnicodeDecodeError when it is not that.
         """
         length = len(array) - 2
-        form = form_of(list_kind.removesuffix("List"), list_api_version) if list_kind.endswith("List") else None
+        form = list_form(list_kind, list_api_version)
         if form is not None:
             return [Run(form, form.resource.kind, 0, length, form.read(array))]
         if self._expected is not None:
             form, api_version = self._expected
             try:
-                objects = _marked_decoder(form.type, form.resource.kind, api_version).decode(array)
+                objects = _marked_decoder(form.written, form.resource.kind, api_version).decode(array)
                 return [Run(form, form.resource.kind, 0, length, form.finished(objects))]
             except msgspec.ValidationError:
                 pass
-        return list(self._one_by_one(bytes(array)))
+        return list(self._one_by_one(bytes(array), list_kind.removesuffix("List")))
 
-    def _one_by_one(self, array: bytes) -> Iterator[Run]:
+    def _one_by_one(self, array: bytes, item_kind: str) -> Iterator[Run]:
         where = 1
         run: Run | None = None
         for item in _items(array):
@@ -162,13 +229,13 @@ class ItemReader:
             head = decode(item, Head)
             form = form_of(head.kind, head.api_version)
             self._expected = (form, head.api_version) if form and head.api_version else None
-            entry = form.read(b"[%b]" % item)[0] if form else head
-            if run is None or (run.form, run.kind) != (form, head.kind):
+            kind = head.kind or item_kind
+            if run is None or (run.form, run.kind) != (form, kind):
                 if run is not None:
                     yield run
-                run = Run(form, head.kind, start - 1, where - 1, [entry])
-            else:
-                run = Run(form, head.kind, run.start, where - 1, [*run.objects, entry])
+                run = Run(form, kind, start - 1)
+            run.end = where - 1
+            run.objects += form.read(b"[%b]" % item) if form else [head]
         if run is not None:
             yield run
 
@@ -202,12 +269,16 @@ def _decoded(array: bytes | memoryview, type_: type[ApiObject]) -> list[Any]:
 
 def newest_time(resource: Resource[Any] | None, objects: Iterable[Any], newest: datetime) -> datetime:
     """The newest time at which something had happened to one of these objects, `newest` if that is newer."""
-    times = _TIMES.get(resource.name, _made) if resource else _made
+    times = _TIMES.get(resource.name, _made) if resource else _head_times
     for entry in objects:
         for time in times(entry):
             if time is not None and time > newest:
                 newest = time
     return newest
+
+
+def _head_times(head: Head) -> tuple[datetime | None, ...]:
+    return head.metadata.creation_timestamp, head.spec.renew_time if head.kind == "Lease" else None
 
 
 def _made(entry: Any) -> tuple[datetime | None, ...]:
@@ -234,8 +305,10 @@ def _event_times(event: Event) -> tuple[datetime | None, ...]:
     return (event.last_seen(),)
 
 
-def _node_times(node: Node) -> list[datetime | None]:
-    return [node.metadata.creation_timestamp, *(entry.last_transition_time for entry in node.status.conditions)]
+def _node_times(node: SavedNode) -> list[datetime | None]:
+    conditions = node.status.conditions
+    times = [time for entry in conditions for time in (entry.last_heartbeat_time, entry.last_transition_time)]
+    return [node.metadata.creation_timestamp, *times]
 
 
 _TIMES: dict[str, Callable[[Any], Iterable[datetime | None]]] = {

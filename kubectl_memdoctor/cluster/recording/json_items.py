@@ -24,6 +24,9 @@ PIECE_BYTES = 1 << 19
 LARGEST_OBJECT_BYTES = 32 << 20
 """etcd takes requests of 1.5 MiB by default (--max-request-bytes); nothing near this is a Kubernetes object."""
 
+LOG_STARTS = b"==== START logs for container "
+LOG_ENDS = b"==== END logs for container "
+
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _SCALAR = re.compile(rb"[^ \t\r\n,\]}:{\[\"]*")
 _BRACKET_OR_STRING = re.compile(rb'["{}\[\]]')
@@ -80,17 +83,23 @@ class _Window:
         self._piece_bytes = piece_bytes
 
     def more(self) -> bool:
-        """Appends to `data`; False at the text's end."""
-        if not self.ended:
-            piece = self.text.read_at(self.base + len(self.data), self._piece_bytes)
-            self.ended = len(piece) < self._piece_bytes
-            self.data += piece
-            return bool(piece)
-        return False
+        """Appends to `data`; False at the text's end. Raises AccessError when there is no end to one object."""
+        if self.ended:
+            return False
+        if len(self.data) > LARGEST_OBJECT_BYTES:
+            raise refuse(
+                self.text.name,
+                f"line {self.line(self.at)}: more than {LARGEST_OBJECT_BYTES >> 20} MiB in one piece:"
+                " nothing that kubectl saves is this large",
+            )
+        piece = self.text.read_at(self.base + len(self.data), self._piece_bytes)
+        self.ended = len(piece) < self._piece_bytes
+        self.data += piece
+        return bool(piece)
 
-    def fill(self) -> None:
-        """At least a piece from `at` on, where there is as much."""
-        while len(self.data) - self.at < self._piece_bytes and self.more():
+    def fill(self, length: int) -> None:
+        """At least so many bytes from `at` on, where there are as many."""
+        while len(self.data) - self.at < length and self.more():
             pass
 
     def forget(self) -> None:
@@ -99,6 +108,31 @@ class _Window:
         del self.data[:passed]
         self.base += passed
         self.at -= passed
+
+    def line(self, where: int) -> int:
+        """The line of a place in `data`, counted from 1, by reading everything before it again."""
+        offset, lines = 0, 1
+        end = self.base + where
+        while offset < end:
+            piece = self.text.read_at(offset, min(PIECE_BYTES, end - offset))
+            lines += piece.count(b"\n")
+            offset += len(piece) or end
+        return lines
+
+    def begins_with(self, word: bytes) -> bool:
+        """Whether this is what comes next."""
+        self.fill(len(word))
+        return self.data.startswith(word, self.at)
+
+    def skip_past(self, word: bytes) -> bool:
+        """Passes everything up to the next `word` and that; False when there is none."""
+        while (found := self.data.find(word, self.at)) < 0:
+            self.at = max(self.at, len(self.data) - len(word))
+            self.forget()
+            if not self.more():
+                return False
+        self.at = found + len(word)
+        return True
 
     def skip_space(self) -> int:
         """Returns the next byte that is no white space, -1 at the end."""
@@ -117,6 +151,7 @@ class JsonReader:
     def __init__(self, text: Text, read: Read, piece_bytes: int = PIECE_BYTES) -> None:
         self._text = text
         self._read = read
+        self._piece_bytes = piece_bytes
         self._window = _Window(text, piece_bytes)
 
     def pieces(self) -> Iterator[Piece]:
@@ -134,10 +169,25 @@ class JsonReader:
                 document.is_list = True
                 yield from self._array(document)
             else:
-                raise self._broken(window.at)
+                self._between_documents()
+                continue
             document.closed = True
             end = window.base + window.at
             yield Piece(document, self._text, end, end)
+
+    def _between_documents(self) -> None:
+        """Passes a line of three dashes, or the log of a container: `kubectl cluster-info dump` prints those between
+        its Lists.
+
+        https://github.com/kubernetes/kubectl/blob/v0.37.0/pkg/cmd/clusterinfo/clusterinfo_dump.go
+        """
+        window = self._window
+        if window.begins_with(b"---"):
+            window.skip_past(b"\n")
+        elif not window.begins_with(LOG_STARTS):
+            raise self._broken(window.at)
+        elif not (window.skip_past(LOG_ENDS) and window.skip_past(b"\n")):
+            raise self._broken(len(window.data))
 
     def _object(self, document: Document) -> Iterator[Piece]:
         window = self._window
@@ -225,7 +275,7 @@ class JsonReader:
     def _guess(self, border: bytes, document: Document) -> tuple[int, list[Run]] | None:
         """Where the last object of the piece ends, and the objects up to there."""
         window = self._window
-        window.fill()
+        window.fill(self._piece_bytes)
         closing = border.index(b"}") + 1
         before = len(window.data)
         while (found := window.data.rfind(border, window.at, before)) >= 0:
@@ -305,32 +355,16 @@ class JsonReader:
 
     def _must_have_more(self, start: int) -> None:
         window = self._window
-        if len(window.data) - start > LARGEST_OBJECT_BYTES:
-            raise refuse(
-                self._text.name,
-                f"line {self._line(start)}: one object of more than {LARGEST_OBJECT_BYTES >> 20} MiB: nothing that"
-                " kubectl saves is this large",
-            )
         if not window.more():
             raise self._broken(start if _is_malformed(window.data[start:]) else len(window.data))
 
     def _broken(self, where: int, error: Exception | None = None) -> AccessError:
         window = self._window
         if where >= len(window.data) and not window.more():
-            return refuse(self._text.name, f"ends too early, in line {self._line(where)}: save it again")
+            return refuse(self._text.name, f"ends too early, in line {window.line(where)}: save it again")
         if isinstance(error, UnicodeDecodeError):
-            return refuse(self._text.name, f"line {self._line(where)}: not valid UTF-8: save it again")
-        return refuse(self._text.name, f"line {self._line(where)}: what begins here is not valid JSON: save it again")
-
-    def _line(self, where: int) -> int:
-        """The line's number, counted from 1, by reading everything before it again."""
-        offset, lines = 0, 1
-        end = self._window.base + where
-        while offset < end:
-            piece = self._text.read_at(offset, min(PIECE_BYTES, end - offset))
-            lines += piece.count(b"\n")
-            offset += len(piece) or end
-        return lines
+            return refuse(self._text.name, f"line {window.line(where)}: not valid UTF-8: save it again")
+        return refuse(self._text.name, f"line {window.line(where)}: what begins here is not valid JSON: save it again")
 
 
 def may_be_list(document: Document) -> bool:

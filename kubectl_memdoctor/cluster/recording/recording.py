@@ -8,12 +8,25 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from kubectl_memdoctor.cluster.recording.scan import NO_TIME, Extent, Scan
-from kubectl_memdoctor.cluster.recording.selectors import Selector, selector
-from kubectl_memdoctor.cluster.recording.texts import STANDARD_INPUT, Text, find_texts
-from kubectl_memdoctor.cluster.source import NotFound, Origin, Page, Unreadable
-from kubectl_memdoctor.objects import NAMESPACES, PODS, RUNTIME_CLASSES, Namespace, Object, ObjectMeta, Resource
+from kubectl_memdoctor.cluster.recording.selectors import Selector, escaped, selector
+from kubectl_memdoctor.cluster.recording.texts import HOW_TO_SAVE, STANDARD_INPUT, Place, find_places, refuse
+from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Origin, Page
+from kubectl_memdoctor.objects import (
+    EVENTS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    RUNTIME_CLASSES,
+    Namespace,
+    Object,
+    ObjectMeta,
+    Resource,
+)
 
 NOT_RECORDED = "not in the recording"
+BESIDE_PODS = frozenset({EVENTS.name, NODES.name, LIMIT_RANGES.name})
+"""What rules look at by itself. A recording without any of these and without pods is of no use."""
 
 
 class Recording:
@@ -21,9 +34,9 @@ class Recording:
 
     parallel = False
 
-    def __init__(self, texts: Sequence[Text], name: str) -> None:
+    def __init__(self, places: Sequence[Place], name: str) -> None:
         """`name` is what the user calls it."""
-        self._texts = texts
+        self._places = places
         self._name = name
         self._scan: Scan | None = None
 
@@ -31,15 +44,17 @@ class Recording:
         return Origin(recording=self._name)
 
     def now(self) -> datetime:
-        """The newest time that the objects speak of."""
+        """The newest time that the objects speak of; without any, when the newest file was written."""
         newest = self._scanned().newest
-        return newest if newest > NO_TIME else datetime.now(UTC)
+        saved = (place.saved_at for place in self._places if place.saved_at)
+        return newest if newest > NO_TIME else max(saved, default=datetime.now(UTC))
 
     def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
-        field_selector = f"metadata.name={name}"
-        for page in self.list(resource, namespace, field_selector=field_selector):
-            for entry in page.items:
-                return entry
+        # A whole pass first: the next question would need it anyway.
+        self._scanned()
+        for page in self.list(resource, namespace, field_selector=f"metadata.name={escaped(name)}"):
+            if page.items:
+                return page.items[0]
         raise NotFound(f'Error from server (NotFound): {resource.group_resource} "{name}" not found')
 
     def list(
@@ -51,14 +66,14 @@ class Recording:
         field_selector: str = "",
     ) -> Iterator[Page[Object]]:
         wanted = selector(resource, namespace, label_selector, field_selector)
-        if self._scan is None and resource.name == PODS.name:
+        if self._scan is None and resource.name == PODS.name and wanted.type is None:
             yield from self._first_pass(resource, wanted)
         else:
             yield from self._again(resource, wanted)
         self._must_be_recorded(resource)
 
     def _first_pass(self, resource: Resource[Object], wanted: Selector) -> Iterator[Page[Object]]:
-        scan = Scan(self._texts)
+        scan = Scan(self._places)
         for form, objects in scan.walk():
             if form.resource.name == resource.name:
                 yield _page(objects, wanted)
@@ -66,7 +81,7 @@ class Recording:
 
     def _scanned(self) -> Scan:
         if self._scan is None:
-            scan = Scan(self._texts)
+            scan = Scan(self._places)
             for _ in scan.walk():
                 pass
             self._scan = scan
@@ -83,7 +98,7 @@ class Recording:
 
     def _namespaces(self, scan: Scan) -> builtins.list[Any]:
         """Those that were saved, and those that something saved lies in."""
-        saved = [entry for extent in scan.extents.get(NAMESPACES.name, ()) for entry in extent.objects(extent.read())]
+        saved = [entry for extent in scan.extents.get(NAMESPACES.name, ()) for entry in extent.objects(extent.array())]
         names = {entry.metadata.name for entry in saved}
         return saved + [Namespace(ObjectMeta(name=name)) for name in sorted(scan.namespaces - names - {""})]
 
@@ -94,20 +109,19 @@ class Recording:
             return
         if resource.name == RUNTIME_CLASSES.name and not scan.names_runtime_class:
             return
-        raise Unreadable(
-            f"error: {self._name}: holds no {resource.group_resource}: save them with"
-            f' "kubectl get pods,events,nodes,limitranges,replicasets -A -o json"',
-            resource=resource.group_resource,
-            reason=NOT_RECORDED,
-        )
+        missing = refuse(self._name, f'no {resource.group_resource} in it: save what "{HOW_TO_SAVE}" prints')
+        if resource.name == PODS.name and scan.recorded.isdisjoint(BESIDE_PODS):
+            raise missing
+        raise NotRecorded(str(missing), resource=resource.group_resource, reason=NOT_RECORDED)
 
 
 def _objects(extent: Extent, wanted: Selector) -> builtins.list[Any]:
-    text = extent.read()
+    array = extent.array()
+    extent.text.release()
     # Words may be written with escapes; then only decoding tells.
-    if b"\\u" not in text and not all(word in text for word in wanted.words()):
+    if b"\\u" not in array and not all(word in array for word in wanted.words()):
         return []
-    return extent.objects(text)
+    return extent.objects(array, wanted.type)
 
 
 def _page(objects: Sequence[Any], wanted: Selector) -> Page[Any]:
@@ -117,6 +131,6 @@ def _page(objects: Sequence[Any], wanted: Selector) -> Page[Any]:
 
 
 def open_recording(paths: Sequence[str], stdin: BinaryIO | None) -> Recording:
-    """The files, folders and `-` (standard input) given with -f. Raises AccessError when one cannot be read."""
+    """The files, folders and `-` (standard input) given with -f. Raises AccessError when one is not there."""
     names = [STANDARD_INPUT if path == "-" else path for path in dict.fromkeys(paths)]
-    return Recording(find_texts(paths, stdin), ", ".join(names))
+    return Recording(find_places(paths, stdin), ", ".join(names))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kubectl_memdoctor.cluster.recording.forms import Form, ItemReader, Run, form_of, newest_time
+from kubectl_memdoctor.cluster.recording.forms import (
+    Form,
+    ItemReader,
+    Run,
+    inner_lists,
+    list_form,
+    newest_time,
+)
 from kubectl_memdoctor.cluster.recording.json_items import Document, JsonReader, Piece
-from kubectl_memdoctor.cluster.recording.texts import READ_BYTES, Text, refuse
-from kubectl_memdoctor.cluster.source import AccessError
-from kubectl_memdoctor.objects import PODS, Pod
+from kubectl_memdoctor.cluster.recording.texts import HOW_TO_SAVE, READ_BYTES, Place, Spool, SpooledText, Text, refuse
+from kubectl_memdoctor.objects import PODS, ApiObject, Pod
 
 NO_TIME = datetime.min.replace(tzinfo=UTC)
-NOT_KUBERNETES = "neither a Kubernetes object nor a list of them"
+NOT_KUBERNETES = f'neither a Kubernetes object nor a list of them: save what "{HOW_TO_SAVE}" prints'
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +33,25 @@ class Extent:
     end: int
     form: Form
     namespaces: frozenset[str]
-    doubles: frozenset[int] = frozenset()
+    doubles: frozenset[int]
 
-    def read(self) -> bytes:
+    def array(self) -> bytes:
         """The objects as a JSON array."""
         return _array(self.text, self.start, self.end)
 
-    def objects(self, array: bytes) -> list[Any]:
-        """Those of `read`, without the doubles."""
-        return _without(self.form.read(array), self.doubles)
+    def objects(self, array: bytes, type_: type[ApiObject] | None = None) -> list[Any]:
+        """Those of `array`, without the doubles. `type_`: read more of them than usual."""
+        return _without(self.form.read(array, type_), self.doubles)
 
 
 class Scan:
     """What a pass has found so far; all of it once `walk` has ended."""
 
-    def __init__(self, texts: Iterable[Text]) -> None:
-        self._texts = texts
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+        self._spool = Spool()
         self._seen: set[int] = set()
+        self._objects = 0
         self.extents: dict[str, list[Extent]] = {}
         """By the resource's name."""
         self.recorded: set[str] = set()
@@ -52,65 +61,80 @@ class Scan:
         self.newest = NO_TIME
         """Of all times at which something had happened."""
         self.names_runtime_class = False
-        self._objects = 0
+        """Whether any pod does."""
 
     def walk(self) -> Iterator[tuple[Form, list[Any]]]:
         """The objects as they are found. Raises AccessError when a text is broken or holds nothing."""
-        for text in self._texts:
-            before = self._objects
-            recorded = len(self.recorded)
+        for place in self._places:
+            text = place.open(self._spool)
+            before = self._objects, len(self.recorded)
             yield from self._walk_text(text)
             text.release()
-            if self._objects == before and len(self.recorded) == recorded and not text.in_folder:
+            if not text.in_folder and before == (self._objects, len(self.recorded)):
                 raise refuse(text.name, NOT_KUBERNETES)
 
     def _walk_text(self, text: Text) -> Iterator[tuple[Form, list[Any]]]:
         kindless: list[Piece] = []
-        for piece in _pieces(text):
+        for piece in _pieces(text, self._spool):
             for run in piece.runs:
-                if run.form is None and not run.kind and piece.document.is_list and not piece.document.closed:
-                    kindless.append(Piece(piece.document, piece.text, piece.start + run.start, piece.start + run.end))
-                else:
-                    yield from self._found(piece.document, piece.text, piece.start, run)
+                if run.kind:
+                    yield from self._found(run, piece.text, piece.start)
+                elif piece.document.is_list:
+                    start, end = piece.start + run.start, piece.start + run.end
+                    kindless.append(Piece(piece.document, piece.text, start, end))
             if piece.document.closed:
-                yield from self._closed(piece.document, kindless)
+                self._note(piece.document, text)
+                for late in kindless:
+                    yield from self._found_late(late)
                 kindless = []
 
-    def _closed(self, document: Document, kindless: Sequence[Piece]) -> Iterator[tuple[Form, list[Any]]]:
-        form = None
-        if document.kind.endswith("List"):
-            form = form_of(document.kind.removesuffix("List"), document.api_version)
+    def _note(self, document: Document, text: Text) -> None:
+        """What a document says of itself as a whole."""
         if document.kind == "Status":
-            raise AccessError(_refused(document))
+            raise refuse(text.name, f'the API server\'s refusal was saved instead of objects: "{document.message}"')
+        form = list_form(document.kind, document.api_version)
         if form is not None:
             self.recorded.add(form.resource.name)
-        for piece in kindless:
-            if form is None and document.kind in ("", "List"):
-                if piece.text.in_folder:
-                    continue
-                raise refuse(piece.text.name, f"an item without a kind: {NOT_KUBERNETES}")
-            objects = form.read(_array(piece.text, piece.start, piece.end)) if form else ()
-            run = Run(form, document.kind.removesuffix("List"), 0, piece.end - piece.start, objects)
-            yield from self._found(document, piece.text, piece.start, run)
 
-    def _found(self, document: Document, text: Text, base: int, run: Run) -> Iterator[tuple[Form, list[Any]]]:
-        if not run.kind or run.kind == "Status":
-            return
-        objects = list(run.objects)
-        self._objects += len(objects) or 1
+    def _found_late(self, piece: Piece) -> Iterator[tuple[Form, list[Any]]]:
+        """Items without a kind, after the List's own kind is known."""
+        document = piece.document
+        array = _array(piece.text, piece.start, piece.end)
+        for run in ItemReader().read(array, document.kind, document.api_version):
+            if run.kind:
+                yield from self._found(run, piece.text, piece.start)
+            elif not piece.text.in_folder:
+                raise refuse(piece.text.name, f"a list of {NOT_KUBERNETES}")
+
+    def _found(self, run: Run, text: Text, base: int) -> Iterator[tuple[Form, list[Any]]]:
+        form, objects = run.form, run.objects
+        if form is None and run.kind.endswith("List"):
+            yield from self._inside(_array(text, base + run.start, base + run.end), text)
+        self._objects += len(objects)
         namespaces = frozenset(entry.metadata.namespace for entry in objects)
         self.namespaces |= namespaces
-        self.newest = newest_time(run.form.resource if run.form else None, objects, self.newest)
-        if run.form is None:
+        self.newest = newest_time(form.resource if form else None, objects, self.newest)
+        if form is None:
             return
-        doubles = self._doubles(run.form.resource.name, objects)
+        doubles = self._doubles(form.resource.name, objects)
+        extent = Extent(text, base + run.start, base + run.end, form, namespaces, doubles)
+        self.extents.setdefault(form.resource.name, []).append(extent)
+        self.recorded.add(form.resource.name)
         objects = _without(objects, doubles)
-        extent = Extent(text, base + run.start, base + run.end, run.form, namespaces, doubles)
-        self.extents.setdefault(run.form.resource.name, []).append(extent)
-        self.recorded.add(run.form.resource.name)
-        if run.form.resource is PODS:
+        if form.resource is PODS:
             self.names_runtime_class = self.names_runtime_class or any(map(_names_runtime_class, objects))
-        yield run.form, objects
+        yield form, objects
+
+    def _inside(self, array: bytes, text: Text) -> Iterator[tuple[Form, list[Any]]]:
+        """The items of Lists that are themselves items."""
+        for inner in inner_lists(array):
+            self._note(Document(inner.kind, inner.api_version), text)
+            items = b",".join(map(bytes, inner.items))
+            copy = SpooledText(text.name, iter(()), self._spool, in_folder=text.in_folder)
+            copy.append(items)
+            for run in ItemReader().read(b"[%b]" % items, inner.kind, inner.api_version):
+                if run.kind:
+                    yield from self._found(run, copy, 0)
 
     def _doubles(self, resource: str, objects: Sequence[Any]) -> frozenset[int]:
         """The places of objects that were seen before: folders often hold the same object in several files."""
@@ -121,19 +145,25 @@ class Scan:
             return frozenset()
         doubles = set()
         for place, key in enumerate(keys):
-            if key in self._seen:
+            if key in self._seen and key != _NAMELESS:
                 doubles.add(place)
             self._seen.add(key)
         return frozenset(doubles)
 
 
-def _array(text: Text, start: int, end: int) -> bytes:
-    return b"[%b]" % text.read_at(start, end - start)
+_NAMELESS = 0
 
 
 def _identity(resource: str, entry: Any) -> int:
+    """Objects with neither uid nor name, as a template has them, are never the same."""
     metadata = entry.metadata
+    if not metadata.uid and not metadata.name:
+        return _NAMELESS
     return hash(metadata.uid or (resource, metadata.namespace, metadata.name))
+
+
+def _array(text: Text, start: int, end: int) -> bytes:
+    return b"[%b]" % text.read_at(start, end - start)
 
 
 def _without(objects: list[Any], places: frozenset[int]) -> list[Any]:
@@ -144,22 +174,23 @@ def _names_runtime_class(pod: Pod) -> bool:
     return pod.spec.runtime_class_name != ""
 
 
-def _refused(document: Document) -> str:
-    return f"error: {document.kind}: {document.message}"
-
-
-def _pieces(text: Text) -> Iterator[Piece]:
+def _pieces(text: Text, spool: Spool) -> Iterator[Piece]:
     head = text.read_at(0, READ_BYTES)
-    start = head.lstrip()[:1]
+    start = head.lstrip()
     if not start and len(head) < READ_BYTES:
         raise refuse(text.name, "is empty: save it again")
     read = ItemReader().read
-    if start in (b"{", b"["):
+    if _JSON.match(start):
         return JsonReader(text, read).pieces()
     if b"kind" not in head:
         if text.in_folder:
             return iter(())
         raise refuse(text.name, NOT_KUBERNETES)
+    # Only YAML needs it, and it takes a while to load.
     from kubectl_memdoctor.cluster.recording.yaml_items import YamlReader
 
-    return YamlReader(text, read).pieces()
+    return YamlReader(text, read, spool).pieces()
+
+
+_JSON = re.compile(rb'\[|\{[ \t\r\n]*(["}]|\Z)')
+"""A mapping whose first key stands without quotes is YAML."""

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubectl_memdoctor.cluster.recording.forms import SelectablePod
 from kubectl_memdoctor.cluster.source import AccessError
-from kubectl_memdoctor.objects import EVENTS, PODS, Event, Resource
+from kubectl_memdoctor.objects import EVENTS, PODS, ApiObject, Event, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class FieldRequirement:
+    name: str
     read: Callable[[Any], str]
     value: str
     wanted: bool
@@ -41,6 +43,9 @@ class Selector:
     """Which objects are meant."""
 
     namespace: str | None
+    """None: all of them."""
+    type: type[ApiObject] | None
+    """How objects must be read for this; None: as usual."""
     labels: tuple[Requirement, ...]
     fields: tuple[FieldRequirement, ...]
 
@@ -67,10 +72,13 @@ class Selector:
 def selector(resource: Resource[Any], namespace: str | None, label_selector: str, field_selector: str) -> Selector:
     """Raises AccessError in the API server's words."""
     try:
+        fields = tuple(_fields(field_selector, resource))
+        more = resource.name == PODS.name and any(field.name not in _TYPED_POD_FIELDS for field in fields)
         return Selector(
-            namespace if resource.namespaced else None,
-            tuple(_labels(label_selector)),
-            tuple(_fields(field_selector, resource)),
+            namespace=namespace if resource.namespaced else None,
+            type=SelectablePod if more else None,
+            labels=tuple(_labels(label_selector)),
+            fields=fields,
         )
     except ValueError as error:
         group_version = resource.api_version if "/" in resource.api_version else f"/{resource.api_version}"
@@ -115,6 +123,11 @@ def _with_values(key: str, values: frozenset[str], wanted: bool) -> Requirement:
     return Requirement(key, values, wanted)
 
 
+def escaped(value: str) -> str:
+    """A value as it stands in a field selector."""
+    return re.sub(r"([\\,=])", r"\\\1", value)
+
+
 _ESCAPED = re.compile(r"\\([\\,=])")
 _FIELD_PARTS = re.compile(r"(?:[^,\\]|\\.?)+")
 _FIELD = re.compile(r"((?:[^=!\\]|\\.)*)(==|=|!=)((?:[^=\\]|\\.)*)")
@@ -128,12 +141,15 @@ def _fields(text: str, resource: Resource[Any]) -> Iterator[FieldRequirement]:
         read = _readable(resource).get(found[1])
         if read is None:
             raise ValueError(f"field label not supported: {found[1]}")
-        yield FieldRequirement(read, _ESCAPED.sub(r"\1", found[3]), found[2] != "!=")
+        yield FieldRequirement(found[1], read, _ESCAPED.sub(r"\1", found[3]), found[2] != "!=")
 
 
 def _readable(resource: Resource[Any]) -> Mapping[str, Callable[[Any], str]]:
     return {**_METADATA, **_FIELDS.get(resource.name, {})}
 
+
+_TYPED_POD_FIELDS = frozenset({"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase"})
+"""Those that a Pod has without being read as a SelectablePod."""
 
 _METADATA: dict[str, Callable[[Any], str]] = {
     "metadata.name": lambda entry: str(entry.metadata.name),
@@ -142,7 +158,13 @@ _METADATA: dict[str, Callable[[Any], str]] = {
 _FIELDS: dict[str, dict[str, Callable[[Any], str]]] = {
     PODS.name: {
         "spec.nodeName": lambda pod: str(pod.spec.node_name),
+        "spec.restartPolicy": lambda pod: str(pod.spec.restart_policy),
+        "spec.schedulerName": lambda pod: str(pod.spec.scheduler_name),
+        "spec.serviceAccountName": lambda pod: str(pod.spec.service_account_name),
+        "spec.hostNetwork": lambda pod: str(pod.spec.host_network).lower(),
         "status.phase": lambda pod: str(pod.status.phase),
+        "status.podIP": lambda pod: pod.status.pod_ips[0].ip if pod.status.pod_ips else str(pod.status.pod_ip),
+        "status.nominatedNodeName": lambda pod: str(pod.status.nominated_node_name),
     },
     EVENTS.name: {
         "involvedObject.kind": lambda event: str(event.involved_object.kind),

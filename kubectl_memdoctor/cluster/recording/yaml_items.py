@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from kubectl_memdoctor.cluster.recording.json_items import Document, Piece, Read, may_be_list
-from kubectl_memdoctor.cluster.recording.texts import READ_BYTES, SpooledText, Text, refuse
+from kubectl_memdoctor.cluster.recording.texts import READ_BYTES, Spool, SpooledText, Text, refuse
 from kubectl_memdoctor.cluster.source import AccessError
 
 LARGEST_LINE_BYTES = 32 << 20
@@ -51,11 +51,11 @@ class _Stream:
 class YamlReader:
     """One YAML text's objects, in order, as JSON in a text of its own."""
 
-    def __init__(self, text: Text, read: Read) -> None:
+    def __init__(self, text: Text, read: Read, spool: Spool) -> None:
         self._name = text.name
         self._read = read
         self._parser = _LOADER(_Stream(text))
-        self._spool = SpooledText(text.name, iter(()), in_folder=text.in_folder)
+        self._spool = SpooledText(text.name, iter(()), spool, in_folder=text.in_folder)
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._aliased_bytes = 0
 
