@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kubectl_memdoctor.cluster.source import NotFound, Origin, Source, Unreadable
+from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
     NamespaceContext,
@@ -87,13 +87,14 @@ def diagnose_namespaces(
         missing: list[str] = []
         for namespace in selection.scopes():
             before = survey.pods
-            _survey_namespace(source, selection, namespace, survey, progress)
+            _survey_namespace(reading, selection, namespace, survey, progress)
             if namespace is not None and survey.pods == before:
                 missing.extend(_unless_it_exists(reading, namespace))
         if len(missing) == len(selection.scopes()):
             raise NotFound("\n".join(missing))
         whole = selection.is_whole_cluster()
-        cluster = surroundings.context(nodes.answer(), survey.requested if whole else None, minimum_bytes)
+        requested = survey.requested if whole and PODS.name not in reading.unreadable else None
+        cluster = surroundings.context(nodes.answer(), requested, minimum_bytes)
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
             *(NodeContext(node, cluster) for node in _nodes_in_sight(cluster, survey, whole=whole)),
@@ -138,15 +139,19 @@ def _event_selectors(selection: Selection) -> tuple[str, ...]:
 
 
 def _survey_namespace(
-    source: Source, selection: Selection, namespace: str | None, survey: Survey, progress: Progress
+    reading: Reading, selection: Selection, namespace: str | None, survey: Survey, progress: Progress
 ) -> None:
-    pages = source.list(
+    pages = reading.source.list(
         PODS, namespace, label_selector=selection.label_selector, field_selector=selection.field_selector
     )
-    for page in pages:
-        for pod in page.items:
-            survey.add(pod)
-        progress(survey.pods, page.remaining)
+    try:
+        for page in pages:
+            for pod in page.items:
+                survey.add(pod)
+            progress(survey.pods, page.remaining)
+    except NotRecorded as missing:
+        # Where a quota forbids every pod, events are all that there is to save.
+        reading.unreadable[PODS.name] = missing.reason
 
 
 def _unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:

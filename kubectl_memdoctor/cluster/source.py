@@ -53,6 +53,10 @@ class Unreadable(AccessError):
         self.reason = reason
 
 
+class NotRecorded(Unreadable):
+    """A recording holds none of a resource: it was not saved, or there was none. Rules on what is there still hold."""
+
+
 class Source(Protocol):
     """A cluster or a recording. Every method may raise AccessError (or its subclasses)."""
 
