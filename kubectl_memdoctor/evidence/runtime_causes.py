@@ -170,6 +170,23 @@ _EXHAUSTED = (
     ),
 )
 
+_INIT_SAID = (
+    _cause(
+        "permission",
+        Proof.NOT_MEMORY,
+        "something was not permitted",
+        # What init itself printed before it gave up; a killed one prints nothing.
+        # https://github.com/opencontainers/runc/blob/v1.4.0/libcontainer/container_linux.go (start)
+        r"\brunc init error\(s\): .{0,400}\b(?:permission denied|operation not permitted)\b",
+    ),
+    _cause(
+        "kernel",
+        Proof.NOT_MEMORY,
+        "the node's kernel lacks something or refuses it",
+        r"\brunc init error\(s\): .{0,400}\b(?:no space left on device|invalid argument|function not implemented)\b",
+    ),
+)
+
 _INIT_DIED = (
     _cause(
         "init-died",
@@ -550,6 +567,8 @@ _SERVICE = (
         r"\binvalid character\b",
         r"\bmust be (?:set|specified|a|an|in|one|at)\b|\bcannot unmarshal\b",
         r"\bunexpected (?:end of JSON|token|character)\b",
+        # An ociVersion newer than crun knows: https://github.com/containers/crun/blob/1.8.1/src/libcrun/container.c
+        r"\bunknown version specified\b",
         r"\bCDI devices?\b|\bunresolvable CDI\b",
         r"\bdns config\b|\bDNSConfig\b|\bhostname\b",
         paths=(r"/resolv\.conf\b",),
@@ -590,6 +609,7 @@ CAUSES: tuple[Cause, ...] = (
     *_NETWORK,
     *_CGROUP,
     *_EXHAUSTED,
+    *_INIT_SAID,
     *_INIT_DIED,
     *_RUNTIME,
     *_IMAGE,
