@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
@@ -13,21 +14,25 @@ from kubectl_memdoctor.commands import NAMES, command
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, INTERRUPTED, NOTHING_FOUND, CouldNotLook, UsageError
 from kubectl_memdoctor.flags import COLOR, HELP, PROGRAM, VERSION, CommandLine, parse, refuse_others
 from kubectl_memdoctor.help_text import command_help, overview
-from kubectl_memdoctor.screen import open_screen
+from kubectl_memdoctor.screen import discard, open_screen, open_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """One run; returns the exit code. Errors are on stderr then, in kubectl's form."""
     try:
-        return _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         return _complain([f"error: {error}", f"See '{PROGRAM} --help' for usage."])
     except CouldNotLook as error:
         return _complain(str(error).splitlines())
     except BrokenPipeError:
-        # Whoever reads has read enough. What is still buffered must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         return NOTHING_FOUND
+    except OSError as error:
+        discard(sys.stdout)
+        return _complain([f"error: {error.strerror or error}"])
     except KeyboardInterrupt:
         _complain(["interrupted: what was printed is not the whole"])
         return INTERRUPTED
@@ -78,15 +83,14 @@ def _complain(lines: Iterable[str]) -> int:
 
 def run() -> NoReturn:
     """The console script. It ends the process at once: a request that is still under way has no one to wait for it."""
+    open_streams()
     try:
         code = main()
     except Exception:
         # Python's own exit code for this, 1, would read as "found something".
         traceback.print_exc()
         code = _complain([f"error: this is a fault in {PROGRAM} itself: please report it with the lines above"])
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        pass
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code)

@@ -25,7 +25,7 @@ def open_source(line: CommandLine) -> Opened:
     if filenames:
         from kubectl_memdoctor.cluster.recording import open_recording
 
-        recording = open_recording(filenames, sys.stdin.buffer)
+        recording = open_recording(filenames, sys.stdin.buffer if sys.stdin else None)
         return Opened(recording, line.text(NAMESPACE) or None)
     # kubectl prints its configuration while the client is imported.
     from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start

@@ -10,7 +10,7 @@ from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
 from kubectl_memdoctor.flags import FAIL_ON, FILENAME, NO_HEADERS, OUTPUT, PODS, PROGRAM, STRICT, CommandLine
 from kubectl_memdoctor.printers import Layout, printer
 from kubectl_memdoctor.printers.page import not_checked_sentences
-from kubectl_memdoctor.screen import Screen
+from kubectl_memdoctor.screen import Screen, discard
 
 FOR_PROGRAMS = frozenset({"json", "yaml"})
 """Outputs that hold what was not checked themselves."""
@@ -19,14 +19,17 @@ STANDARD_INPUT = "-"
 
 
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
-    """Prints by -o, else as `output`. Returns the exit code."""
+    """Prints by -o, else as `output`. Returns the exit code, whether or not the reader stops early (`| head`)."""
     output = line.text(OUTPUT) or output
     layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
-    for text in printer(output)(diagnosis, layout):
-        print(text, file=screen.out)
-    screen.out.flush()
-    for text in _beside(diagnosis, line, output):
-        screen.say(text)
+    try:
+        for text in printer(output)(diagnosis, layout):
+            print(text, file=screen.out)
+        screen.out.flush()
+        for text in _beside(diagnosis, line, output):
+            screen.say(text)
+    except BrokenPipeError:
+        discard(screen.out)
     return _exit_code(diagnosis, line)
 
 

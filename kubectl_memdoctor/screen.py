@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -28,6 +29,24 @@ class Screen:
     def say(self, text: str) -> None:
         """One line for the reader beside the result, on stderr; cleaned."""
         print(clean(text), file=self.err)
+
+
+def open_streams() -> None:
+    """Makes stdout and stderr fit for any text: a letter that their encoding lacks is written as its code, and a stream
+    that was closed by the caller (`>&-`) swallows what it gets."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard(stream: TextIO) -> None:
+    """Nobody reads the stream any more: what it still holds must not fail once more when it is flushed at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def open_screen(color: str, environ: Mapping[str, str] | None = None) -> Screen:
