@@ -60,35 +60,52 @@ def small_limit_sentences(limit: PodLimit) -> Iterator[str]:
     """What a too small limit really says; for limits that the kubelet enforces on the pod."""
     if limit.limit_bytes is None or limit.quantity is None:
         return
-    yield _what_it_is(limit.quantity, limit.limit_bytes)
+    parts = tuple(_parts(limit))
+    if len(parts) == 1:
+        yield f"The limit {_explained(limit.quantity)}{_rounded(limit.quantity, limit.limit_bytes)}."
+    else:
+        total = f"{' + '.join(f'{name} {text}' for name, text in parts)}, together {in_bytes(limit.quantity)}"
+        yield f"The pod's limit is {total}{_rounded(limit.quantity, limit.limit_bytes)}."
+        fractions = dict.fromkeys(text for _, text in parts if not quantity.is_whole(text))
+        yield from (f"{_explained(text)}." for text in fractions)
     yield from _where_it_comes_from(limit)
 
 
-def _what_it_is(text: str, limit_bytes: int) -> str:
+def _parts(limit: PodLimit) -> Iterator[tuple[str, str]]:
+    """Name and quantity of everything that the pod's limit is the sum of."""
+    if limit.source is LimitSource.POD and limit.quantity is not None:
+        yield (
+            "the pod's own",
+            quantity.format_nano(quantity.nano(limit.quantity) - limit.overhead_bytes * quantity.NANO),
+        )
+    for entry in limit.deciding:
+        if entry.quantity is not None:
+            yield entry.name, entry.quantity
+    if limit.overhead_bytes:
+        yield "the RuntimeClass's overhead", quantity.format_bytes(limit.overhead_bytes)
+
+
+def _explained(text: str) -> str:
     milli = ' ("m" is thousandths)' if text.endswith("m") else ""
-    words = f"The limit {text} is {in_bytes(text)}{milli}"
-    if not quantity.is_whole(text):
-        words += f"; the kubelet rounds it up to {_byte_count(limit_bytes)}"
-    if limit_bytes < PAGE_BYTES:
-        joint = ", the kernel" if not quantity.is_whole(text) else "; the kernel rounds it"
-        words += f"{joint} down to 0 pages"
-    return f"{words}."
+    return f"{text} is {in_bytes(text)}{milli}"
+
+
+def _rounded(text: str, limit_bytes: int) -> str:
+    up = "" if quantity.is_whole(text) else f"; the kubelet rounds it up to {_byte_count(limit_bytes)}"
+    if limit_bytes >= PAGE_BYTES:
+        return up
+    return f"{up}, the kernel down to 0 pages" if up else "; the kernel rounds it down to 0 pages"
 
 
 def _where_it_comes_from(limit: PodLimit) -> Iterator[str]:
     if limit.source is LimitSource.POD:
         yield "It is the limit of the whole pod, spec.resources."
         return
-    if len(limit.deciding) > 1:
-        parts = " + ".join(f"{entry.name} {entry.quantity}" for entry in limit.deciding)
-        yield f"It is the sum over the pod's containers: {parts}."
-    elif limit.deciding and limit.deciding[0].init:
+    if len(limit.deciding) == 1 and limit.deciding[0].init:
         yield f"It is the limit of init container {limit.deciding[0].name}, the largest that the pod ever needs."
     given = [entry.name for entry in limit.deciding if entry.from_limit_range]
     if given:
         yield f"The manifest gives {_containers(given)} no limit: a LimitRange of the namespace did."
-    if limit.overhead_bytes:
-        yield f"{_byte_count(limit.overhead_bytes)} of it are the RuntimeClass's overhead."
 
 
 def _containers(names: list[str]) -> str:
