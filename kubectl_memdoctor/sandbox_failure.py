@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.context import SETTLING, PodContext, SandboxError, Trait
+from kubectl_memdoctor.context import SANDBOX_REASONS, SETTLING, PodContext, SandboxError, Trait
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure
 from kubectl_memdoctor.finding import Confidence, Evidence, RuledOut
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, why_no_pod_limit
@@ -31,10 +30,16 @@ BEFORE_THE_POD_CGROUP = frozenset(
 )
 """Causes that stop a sandbox before the runtime enters the pod's cgroup: the limit has no part in them yet."""
 
-EVENTS_EXPIRE = timedelta(hours=1)
-"""kube-apiserver's default --event-ttl."""
+BEFORE_THE_SANDBOX = frozenset({"FailedMount", "FailedAttachVolume", "NetworkNotReady", "FailedCreatePodContainer"})
+"""Events of what the kubelet waits for before it makes a sandbox."""
+
+AFTER_THE_SANDBOX = frozenset({"Pulling", "Pulled", "Created", "Started", "Failed", "BackOff"})
+"""Events of containers: none comes without a sandbox that is up.
+https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/kuberuntime/kuberuntime_manager.go (SyncPod)"""
 
 _STRENGTH = (Proof.MEMORY, Proof.NOT_MEMORY, Proof.POSSIBLE, Proof.UNKNOWN)
+_STRENGTH_BELOW = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN)
+"""Under every known minimum an opaque error is memory's own: another cause beside it comes on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +54,33 @@ class SandboxVerdict:
 
 def sandbox_verdict(pod: PodContext) -> SandboxVerdict | None:
     """None when the sandbox is not failing, or nothing can be said."""
-    if Trait.STARTING not in pod.traits or pod.limit.not_checked_reason:
+    if Trait.STARTING not in pod.traits or pod.limit.not_checked_reason or _is_on_windows(pod) or _came_up(pod):
         return None
-    errors = pod.sandbox_errors
-    return _by_words(pod, _telling(errors)) if errors else _without_words(pod)
+    return _by_words(pod, _telling(pod)) if pod.sandbox_errors else _without_words(pod)
 
 
-def _telling(errors: tuple[SandboxError, ...]) -> SandboxError:
+def _is_on_windows(pod: PodContext) -> bool:
+    return pod.node is not None and pod.node.status.node_info.operating_system == "windows"
+
+
+def _came_up(pod: PodContext) -> bool:
+    """Whether the newest event of the start is a container's. Kubernetes before 1.29 has no condition that says so."""
+    return _newest_of_start(pod) in AFTER_THE_SANDBOX
+
+
+_START_EVENTS = SANDBOX_REASONS | BEFORE_THE_SANDBOX | AFTER_THE_SANDBOX | {"SandboxChanged"}
+
+
+def _newest_of_start(pod: PodContext) -> str | None:
+    """The reason of the newest event that tells how far the kubelet has got."""
+    return next((group.reason for group in pod.events if group.reason in _START_EVENTS), None)
+
+
+def _telling(pod: PodContext) -> SandboxError:
     """The error that proves most. Retries alternate between wordings: one that names memory outweighs the opaque."""
-    return min(errors, key=lambda error: _STRENGTH.index(error.failure.proof))
+    limit = pod.limit.limit_bytes
+    strength = _STRENGTH_BELOW if limit is not None and limit < pod.minimum.low_bytes else _STRENGTH
+    return min(pod.sandbox_errors, key=lambda error: strength.index(error.failure.proof))
 
 
 def _by_words(pod: PodContext, error: SandboxError) -> SandboxVerdict:
@@ -106,13 +129,13 @@ _NOT_MEMORY = {
 def _ample(pod: PodContext, limit: int) -> str:
     times = limit // pod.minimum.high_bytes
     needs = quantity.format_bytes(pod.minimum.high_bytes)
-    much = f"{times} times the {needs}" if times > 1 else f"above the {needs}"
-    return f"the pod's limit of {pod.limit.quantity} is {much} that a sandbox needs at most"
+    much = f"{times} times the {needs}" if times > 1 else f"not below the {needs}"
+    return f"the pod's limit of {pod.limit.quantity} is {much} that a sandbox may need"
 
 
 def _without_words(pod: PodContext) -> SandboxVerdict | None:
     """No failure event, or none left: the condition, the limit and the retries must do."""
-    if pod.events_of("FailedMount", "FailedAttachVolume"):
+    if _newest_of_start(pod) in BEFORE_THE_SANDBOX:
         return None
     limit, minimum = pod.limit.limit_bytes, pod.minimum
     retried = sum(group.count for group in pod.events_of("SandboxChanged")) > 1
@@ -159,7 +182,7 @@ def other_causes(pod: PodContext) -> Iterator[RuledOut]:
     causes = {error.failure.cause for error in pod.sandbox_errors}
     if causes and "network" not in causes:
         yield RuledOut(cause="network", because="no error names the network or a CNI plugin")
-    if causes and "image" not in causes:
+    if any(error.failure.proof in (Proof.MEMORY, Proof.POSSIBLE) for error in pod.sandbox_errors):
         yield RuledOut(cause="image", because="the runtime got as far as starting the sandbox, so it has the image")
     pressure = next((c for c in pod.node.status.conditions if c.type == "MemoryPressure"), None) if pod.node else None
     if pressure is not None and pressure.status == "False":
