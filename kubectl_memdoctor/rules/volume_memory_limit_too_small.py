@@ -56,7 +56,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
     full = list(_full_volumes(pod))
     if limit is None or pod.limit.not_checked_reason or not full or pod.sandbox_errors:
         return
-    if limit >= pod.minimum.high_bytes:
+    if limit >= max(pod.minimum.high_bytes, CERTAINLY_FULL):
         return
     _, newest = full[0]
     name = newest.volume or "of its own"
@@ -69,7 +69,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
         details=(
             *small_limit_sentences(pod.limit),
             _WHY,
-            f"Once they fit, {_uncapitalised(pod.minimum.reason)}.",
+            f"Once they fit, the sandbox comes next. {pod.minimum.reason}.",
         ),
         memory=pod.pod_memory(),
         evidence=tuple(_evidence(pod, full)),
@@ -87,10 +87,6 @@ def _full_volumes(pod: PodContext) -> Iterator[tuple[EventGroup, MountFailure]]:
         failure = read_mount_error(group.message)
         if failure.is_tmpfs_full and (failure.volume in tmpfs or not pod.pod.spec.volumes):
             yield group, failure
-
-
-def _uncapitalised(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
 
 
 def _evidence(pod: PodContext, full: list[tuple[EventGroup, MountFailure]]) -> Iterator[Evidence]:
