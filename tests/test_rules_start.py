@@ -16,7 +16,7 @@ from kubectl_memdoctor.context import ClusterContext, NamespaceContext, PodConte
 from kubectl_memdoctor.diagnosis import _findings
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, MemoryChange, Severity
 from kubectl_memdoctor.rules import rules
-from kubectl_memdoctor.sandbox_minimum import ClusterBounds, sandbox_minimum
+from kubectl_memdoctor.sandbox_minimum import ClusterBounds
 from kubectl_memdoctor.survey import Survey, pod_contexts
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -907,7 +907,7 @@ def test_one_cause_a_pod_and_never_surer_than_the_limit_allows(
     names = [finding.rule for finding in findings]
     assert len(names) == len(set(names))
     assert not {SANDBOX, NOT_MEMORY} <= set(names)
-    minimum = sandbox_minimum(where, handler=handler, failures=(), bounds=None, override_bytes=None)
+    minimum = pod.minimum
     for finding in findings:
         if finding.rule != SANDBOX:
             continue
