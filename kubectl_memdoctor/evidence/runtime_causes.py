@@ -220,6 +220,13 @@ _INIT_DIED = (
         r"\bchannel connection broken\b",
     ),
     _cause(
+        "init-stuck",
+        Proof.POSSIBLE,
+        "the sandbox's first process hangs in the kernel; a memory limit does this, and so does a slow disk",
+        # https://github.com/opencontainers/cgroups/blob/v0.0.6/fs/freezer.go (Set)
+        r"\bunable to freeze\b",
+    ),
+    _cause(
         "died-before-start",
         Proof.POSSIBLE,
         "the process had ended between creation and start; a memory kill does that, and so does any early exit",
@@ -467,7 +474,8 @@ _SETUP = (
         r"\bmounting\b|\bmount(?:ing)? (?:\"\"|``|'')|\bmount \S{0,300} to \b|\brootfs\b|\bpivot_root\b",
         r"\bmountpoints?\b",
         r"\bmount(?:ed)? (?:sandbox )?(?:shm|source|propagation|point|destination|failed|through|option|tmpfs|proc)\b",
-        r"\bmount:|\bmount `|\bmount container\b|\bremount\b|\bshared (?:or slave )?mount\b|\bbind source path\b",
+        r"\bmount:|\bfailed to mount\b|\bmount `|\bmount container\b|\bremount\b|\bshared (?:or slave )?mount\b",
+        r"\bbind source path\b",
         r"\bcreate mount\b",
         r"\bmaked?ev\b|\bmknod\b|\bdevice nodes?\b|\bgather(?:ing)? device information\b|\bis not a device node\b",
         r"\bopenat2? (?:``|/)|\bcreating ``",
@@ -516,7 +524,7 @@ _SETUP = (
         "the cgroup could not be set up as asked for; no memory is named",
         r"\bcgroups?\b|\bno subsystem for mount\b|\beBPF\b|\bbpf_prog\w{0,20}\b|\bdevice (?:cgroup|filter)\b",
         r"\b(?:cpu|cpuset|devices|memory|pids|blkio|io)\.[a-z_]{2,30}\b",
-        paths=(r"/cgroup/",),
+        paths=(r"/cgroup/|['`\"](?:cpu|cpuset|devices|memory|pids|blkio|io)\.[a-z_.]{2,40}['`\"]",),
     ),
 )
 
