@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 import urllib3
@@ -78,8 +79,9 @@ class Api:
     def delete(self, created: Json) -> None:
         self.call("DELETE", path_of(created), {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
 
-    def text(self, target: str) -> str:
-        return self._pool.request("GET", self._server + target, headers=self._headers).data.decode()
+    def raw(self, target: str, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+        """The server's answer to a GET as it is, whatever it is."""
+        return self._pool.request("GET", self._server + target, headers={**self._headers, **(headers or {})})
 
     def call(self, method: str, target: str, body: Json | None = None, content_type: str = "application/json") -> Json:
         response = self._pool.request(

@@ -17,7 +17,7 @@ import pytest
 import urllib3
 
 from .api import Json
-from .control_plane import ADMIN, ControlPlane, token
+from .control_plane import ControlPlane
 from .memdoctor import Ran, Shell
 from .stand_ins import StandIns, container
 
@@ -117,15 +117,9 @@ def etcd(plane: ControlPlane, call: str, body: Json) -> Json:
 
 def wait_until_gone(plane: ControlPlane, target: str) -> None:
     deadline = time.monotonic() + EXPIRY_SECONDS
-    while ask(plane, target, "test").status != 410:
+    while plane.api().raw(target).status != 410:
         assert time.monotonic() < deadline, "the continue token never expired"
         time.sleep(0.5)
-
-
-def ask(plane: ControlPlane, target: str, user_agent: str) -> urllib3.BaseHTTPResponse:
-    headers = {"Authorization": f"Bearer {token(ADMIN)}", "User-Agent": user_agent}
-    with urllib3.PoolManager(cert_reqs="CERT_NONE") as pool:
-        return pool.request("GET", plane.server + target, headers=headers)
 
 
 @contextlib.contextmanager
@@ -143,7 +137,7 @@ def front(
             is_page = urlsplit(self.path).path == f"/api/v1/namespaces/{namespace}/pods"
             if is_page and len(statuses) == page - 1:
                 before(self.path)
-            answer = ask(plane, self.path, self.headers["User-Agent"])
+            answer = plane.api().raw(self.path, {"User-Agent": self.headers["User-Agent"]})
             if is_page:
                 statuses.append(answer.status)
             self.send_response(answer.status)
