@@ -231,7 +231,9 @@ _COMBINED = re.compile(r"\s*\(combined from similar events\):\s*", re.IGNORECASE
 _IDS = re.compile(
     r"(?P<uid>[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}(?P<attempt>_\d{1,9})?)"
     r"|(?P<id>(?<![0-9a-z])[0-9a-f]{12,128}(?![0-9a-z]))"
-    r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[0-9.,]*(?:Z|[+-]\d\d:?\d\d)?)"
+    r"|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[0-9.,]*(?:Z|[+-]\d\d:?\d\d)?"
+    # https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/volume/util/atomic_writer.go (newTimestampDir)
+    r"|(?<=\.\.)\d{4}(?:_\d\d){5}\.\d{1,12})"
     r"|(?P<before>/proc/|/fd/|\bpids? |\bpid=|\battempt |\bnsexec(?:-\d)?\[)\d{1,12}"
     r"|(?P<number>\d{5,})",
     re.IGNORECASE,

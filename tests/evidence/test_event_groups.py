@@ -53,6 +53,15 @@ def test_what_the_recorder_combined_belongs_to_the_single_ones() -> None:
     assert group.count == 41
 
 
+def test_each_try_to_fill_a_volume_has_a_directory_of_its_own() -> None:
+    text = (
+        "write /var/lib/kubelet/pods/x/volumes/kubernetes.io~projected/kube-api-access-hxpsv/..{}/token: no space left"
+    )
+    tries = ("2026_11_24_15_14_29.4258623909", "2026_11_24_15_14_33.106")
+    (group,) = group_events([event(text.format(directory)) for directory in tries])
+    assert group.count == 2
+
+
 def test_reasons_and_containers_stay_apart() -> None:
     events = [
         event("no room"),
