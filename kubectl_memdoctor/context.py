@@ -177,6 +177,14 @@ def has_begun(pod: Pod) -> bool:
     return pod.status.phase == "Running"
 
 
+def may_be_resized(pod: Pod) -> bool:
+    """Whether its sandbox may have started under another limit than the one that stands there now. Once a resize is
+    done, spec and status agree again; the generation of a pod grows with every change of its spec (Kubernetes 1.33).
+    https://kubernetes.io/docs/concepts/workloads/pods/#pod-generation
+    """
+    return pod.metadata.generation > 1
+
+
 def _spec_traits(pod: Pod, small_below: int) -> Trait:
     found = _resources_traits(pod.spec.resources, small_below)
     for containers in (pod.spec.containers, pod.spec.init_containers):

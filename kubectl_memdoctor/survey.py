@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubectl_memdoctor.context import ClusterContext, PodContext, Siblings, Trait, container_ends, traits
+from kubectl_memdoctor.context import (
+    ClusterContext,
+    PodContext,
+    Siblings,
+    Trait,
+    container_ends,
+    may_be_resized,
+    traits,
+)
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
@@ -88,7 +96,7 @@ class SandboxLab:
     def _see(self, context: PodContext) -> None:
         kind = _sandbox_kind(context)
         limit = context.limit.limit_bytes
-        if kind is None or not limit or _resized(context.pod):
+        if kind is None or not limit or may_be_resized(context.pod):
             return
         if _has_ready_sandbox(context):
             self._ready.setdefault(kind, []).append(_Seen(limit, context.name))
@@ -141,11 +149,6 @@ def _has_ready_sandbox(context: PodContext) -> bool:
 
 def _fails_on_memory(context: PodContext) -> bool:
     return any(error.failure.proof is Proof.MEMORY for error in context.sandbox_errors)
-
-
-def _resized(pod: Pod) -> bool:
-    """Its sandbox may have started under another limit than the one that stands there now."""
-    return pod.metadata.generation > 1
 
 
 def pod_contexts(survey: Survey, cluster: ClusterContext) -> list[PodContext]:

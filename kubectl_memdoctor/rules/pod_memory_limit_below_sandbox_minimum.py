@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubectl_memdoctor.context import PodContext, Trait, has_begun
+from kubectl_memdoctor.context import PodContext, Trait, has_begun, may_be_resized
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Severity
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, small_limit_sentences
 from kubectl_memdoctor.objects import LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
@@ -78,7 +78,8 @@ def _confidence_once_begun(pod: PodContext, limit: int) -> Confidence | None:
     """A sandbox that started is a measurement too, unless the limit was changed afterwards."""
     if limit < PAGE_BYTES:
         return Confidence.LIKELY
-    bar = pod.minimum.high_bytes if pod.limit.resized else pod.minimum.low_bytes
+    resized = pod.limit.resized or may_be_resized(pod.pod)
+    bar = pod.minimum.high_bytes if resized else pod.minimum.low_bytes
     return Confidence.POSSIBLE if limit < bar else None
 
 
@@ -86,4 +87,6 @@ def _evidence(pod: PodContext) -> Iterator[Evidence]:
     for field, value in deciding_fields(pod.limit):
         yield pod.evidence(field, value)
     yield pod.evidence("status.phase", pod.pod.status.phase or "unknown")
+    if may_be_resized(pod.pod):
+        yield pod.evidence("metadata.generation", f"{pod.pod.metadata.generation}: its spec was changed in place")
     yield from pod.minimum.evidence
