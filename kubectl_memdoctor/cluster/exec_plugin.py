@@ -68,21 +68,33 @@ class ExecPlugin:
         self._stdin_is_terminal = stdin_is_terminal or _stdin_is_terminal
         self._lock = threading.Lock()
         self._held: Credentials | None = None
+        self._failure: AccessError | None = None
 
     def credentials(self) -> Credentials:
         """Raises AccessError when the plugin is missing, fails, or answers with anything but credentials."""
         with self._lock:
             held = self._held
             if held is None or (held.expires is not None and datetime.now(UTC) > held.expires):
-                held = self._held = self._run()
+                held = self._fetch()
             return held
 
     def refresh(self, refused: Credentials) -> Credentials:
         """Newer credentials than those that the server refused; another thread may have fetched them already."""
         with self._lock:
             if self._held is refused or self._held is None:
-                self._held = self._run()
+                return self._fetch()
             return self._held
+
+    def _fetch(self) -> Credentials:
+        """Requests wait for one another's plugin: where it fails, the others fail with it rather than ask it again."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._held = self._run()
+        except AccessError as failure:
+            self._failure = failure
+            raise
+        return self._held
 
     def _run(self) -> Credentials:
         plugin = self._plugin
