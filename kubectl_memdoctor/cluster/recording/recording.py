@@ -132,5 +132,6 @@ def _page(objects: Sequence[Any], wanted: Selector) -> Page[Any]:
 
 def open_recording(paths: Sequence[str], stdin: BinaryIO | None) -> Recording:
     """The files, folders and `-` (standard input) given with -f. Raises AccessError when one is not there."""
-    names = [STANDARD_INPUT if path == "-" else path for path in dict.fromkeys(paths)]
-    return Recording(find_places(paths, stdin), ", ".join(names))
+    names = ", ".join(STANDARD_INPUT if path == "-" else path for path in dict.fromkeys(paths))
+    # A file name may hold bytes that are no text, a report may not.
+    return Recording(find_places(paths, stdin), names.encode(errors="replace").decode())
