@@ -1,54 +1,25 @@
-"""memdoctor's way to a pod, as its command line takes it: kubectl's flags -> connection -> one GET or list.
-
-To be replaced by the whole command line (`kubectl_memdoctor.cli.main(["pod", ...])`) once that asks for nothing else
-that would blur the comparison.
-"""
+"""memdoctor's way to pods, by its whole command line."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterable
-from typing import Any
 
-from kubectl_memdoctor.cluster.api import ApiServer
-from kubectl_memdoctor.cluster.connection import connect
-from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
-from kubectl_memdoctor.cluster.source import AccessError
-from kubectl_memdoctor.objects import PODS
-
-_FIELDS = {"as": "as_user", "n": "namespace", "s": "server"}
-_REPEATED = ("as_group", "as_user_extra")
-_BOOLEAN = ("insecure_skip_tls_verify", "disable_compression")
+from kubectl_memdoctor.cli import main
+from kubectl_memdoctor.exit_code import COULD_NOT_LOOK
 
 
-def connection_flags(arguments: Iterable[str]) -> ConnectionFlags:
-    """`--name=value` each, as given to kubectl."""
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        name, _, value = argument.lstrip("-").partition("=")
-        field = _FIELDS.get(name, name.replace("-", "_"))
-        if field in _REPEATED:
-            values[field] = (*values.get(field, ()), value)
-        else:
-            values[field] = value == "true" if field in _BOOLEAN else value
-    return ConnectionFlags(**values)
+def get_pod(flags: Iterable[str], name: str = "web") -> str:
+    """Nothing when the pod was read, else what was written on stderr."""
+    return _complaint("pod", name, *flags)
 
 
-def get_pod(arguments: Iterable[str], name: str = "web") -> str:
-    """Nothing when the pod was read, else the line for stderr."""
-    try:
-        connection = connect(start(connection_flags(arguments)))
-        ApiServer(connection, sleep=lambda seconds: None).get(PODS, connection.namespace, name)
-    except AccessError as error:
-        return str(error)
-    return ""
+def list_pods(flags: Iterable[str], label_selector: str = "", field_selector: str = "") -> str:
+    return _complaint("ns", f"--selector={label_selector}", f"--field-selector={field_selector}", *flags)
 
 
-def list_pods(arguments: Iterable[str], label_selector: str = "", field_selector: str = "") -> str:
-    try:
-        connection = connect(start(connection_flags(arguments)))
-        source = ApiServer(connection, sleep=lambda seconds: None)
-        for _ in source.list(PODS, connection.namespace, label_selector=label_selector, field_selector=field_selector):
-            pass
-    except AccessError as error:
-        return str(error)
-    return ""
+def _complaint(*arguments: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as complaint:
+        code = main(arguments)
+    return complaint.getvalue().rstrip("\n") if code == COULD_NOT_LOOK else ""

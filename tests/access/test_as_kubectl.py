@@ -1,7 +1,8 @@
-"""What `kubectl get pod web` sends, memdoctor sends; where kubectl fails, memdoctor names the same reason.
+"""What `kubectl get pod web` sends, `memdoctor pod web` sends; where kubectl fails, memdoctor names the same reason.
 
 Compared are the path, the query, Authorization, impersonation headers, the client certificate's subject, the name asked
-for in TLS, whether gzip is offered, and what a proxy was asked for. kubectl's discovery requests are its own business.
+for in TLS, whether gzip is offered, and what a proxy was asked for. kubectl's discovery requests are its own business; what
+memdoctor asks for beside the pod carries the same credentials.
 """
 
 from __future__ import annotations
@@ -844,6 +845,10 @@ def seen(request: Request) -> dict[str, Any]:
     }
 
 
+def credentials(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in ("path", "query")}
+
+
 SECRETS = ("token-a", "token-b", "refused", "from-plugin", "p@ss", "p%40ss", "pä:ss", "secret", "BEGIN", "alone")
 
 
@@ -867,6 +872,7 @@ def test_memdoctor_reaches_the_cluster_as_kubectl_does(
     stage.recorder.clear()
     ours = get_pod(flags)
     got = [seen(request) for request in stage.recorder.for_pods()]
+    beside = [seen(request) for request in stage.recorder.requests]
 
     assert bool(theirs) == bool(case.reason), theirs
     assert case.reason in " ".join(theirs.split())
@@ -876,6 +882,7 @@ def test_memdoctor_reaches_the_cluster_as_kubectl_does(
     assert not [secret for secret in SECRETS if secret in ours and secret not in case.reason]
     assert got == expected
     assert case.reason or len(got) == 1
+    assert all(credentials(request) in map(credentials, got) for request in beside)
     assert set(stage.recorder.proxied) == proxied
     assert _told(tmp_path) == told
 
