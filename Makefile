@@ -31,8 +31,9 @@ docs: $(VENV)/installed
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/installed-test
-	$(BIN)/python bench/recording.py
-	$(BIN)/python bench/api.py
+	$(BIN)/python -m bench.recording
+	$(BIN)/python -m tests.cluster.build
+	PYTHONPATH=tests $(BIN)/python -m bench.api
 
 goldens: $(VENV)/installed-test
 	$(BIN)/pytest -q tests/test_cases.py --update-goldens

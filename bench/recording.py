@@ -1,6 +1,6 @@
 """How fast a saved cluster is looked at, and how much memory that takes: 1,000 pods against 100,000.
 
-`python bench/recording.py` writes recordings as kubectl does (pretty-printed, and compact as the API answers), runs
+`python -m bench.recording` writes recordings as kubectl does (pretty-printed, and compact as the API answers), runs
 `kubectl memdoctor ns --all -f FILE -o json` on each and prints pods per second, megabytes per second and peak memory,
 beside what merely parsing the same file takes: with Python's json, and with msgspec into nothing.
 

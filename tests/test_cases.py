@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubectl_memdoctor.cli import main
 
+from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.rules import rules
 
 CASES = Path(__file__).parent / "cases"

@@ -12,8 +12,8 @@ The words of a sandbox that memory kills (`connection reset by peer`, `broken pi
 Knowing that the limit is fine saves raising it in vain.
 
 ## When it is wrong
-A pod can use up an ample limit before its sandbox starts: a memory-backed volume that fills it, or kernel memory charged
-to the pod by old kernels (3.10). Where the runtime itself speaks of an OOM kill under an ample limit, this finding is
+A pod can use up an ample limit before its sandbox starts: a memory-backed volume that fills it, or kernel memory that
+old kernels (3.10) charge to the pod. Where the runtime itself speaks of an OOM kill under an ample limit, this finding is
 only *possible*, and the kernel log of the node decides.
 
 ## How to mend it

@@ -1,0 +1,1 @@
+"""Figures, side by side with the floor and with kubectl: `make bench`."""
