@@ -1,8 +1,8 @@
 """What `kubectl get pod web` sends, `memdoctor pod web` sends; where kubectl fails, memdoctor names the same reason.
 
 Compared are the path, the query, Authorization, impersonation headers, the client certificate's subject, the name asked
-for in TLS, whether gzip is offered, and what a proxy was asked for. kubectl's discovery requests are its own business; what
-memdoctor asks for beside the pod carries the same credentials.
+for in TLS, whether gzip is offered, and what a proxy was asked for. kubectl's discovery requests are its own business;
+what memdoctor asks for beside the pod carries the same credentials.
 """
 
 from __future__ import annotations
