@@ -217,6 +217,8 @@ class JsonReader:
         if window.skip_space() != ord(":"):
             raise self._broken(window.at)
         key = bytes(window.data[start : self._string_end(start)])
+        if _is_malformed(key):
+            raise self._broken(start)
         window.at += 1
         return key
 
@@ -224,10 +226,11 @@ class JsonReader:
         window = self._window
         start = window.at
         window.at = self._value_end(start)
-        if key not in _NOTED or window.data[start] != ord('"'):
-            return
         try:
-            document.note(key.strip(b'"').decode(), msgspec.json.decode(window.data[start : window.at], type=str))
+            if key in _NOTED and window.data[start] == ord('"'):
+                document.note(key.strip(b'"').decode(), msgspec.json.decode(window.data[start : window.at], type=str))
+            else:
+                msgspec.json.decode(window.data[start : window.at], type=msgspec.Raw)
         except _NOT_JSON as error:
             raise self._broken(start, error) from None
 
@@ -371,8 +374,8 @@ def may_be_list(document: Document) -> bool:
     return not document.kind or document.kind.endswith("List")
 
 
-def _is_malformed(data: bytearray) -> bool:
-    """Whether this, which has no end, is wrong before it stops."""
+def _is_malformed(data: bytes | bytearray) -> bool:
+    """Whether a value, which may have no end, is wrong before it stops."""
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
     except _NOT_JSON as error:
