@@ -27,7 +27,14 @@ READY_SECONDS = 120.0
 """Far more than the two or three that it takes: the machine may be busy."""
 STOP_SECONDS = 10.0
 ADMIN = "admin"
-USERS = {ADMIN: "system:masters", "reader": "", "namespaced": "", "pods-only": "", "stranger": "", "delegate": ""}
+USERS = {
+    ADMIN: "system:masters",
+    "reader": "on-call",
+    "namespaced": "",
+    "pods-only": "",
+    "stranger": "",
+    "delegate": "",
+}
 """User -> group. A user's token is `token-of-USER`; what the users may do, the tests bind."""
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",

@@ -17,11 +17,16 @@ from .stand_ins import StandIns
 PAGE = Path(__file__).parents[2] / "docs" / "rbac.md"
 
 
-def documented() -> dict[str, Json]:
-    """The objects in the page's YAML blocks, by kind."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    objects = [entry for block in blocks for entry in yaml.safe_load_all(block) if entry]
-    return {entry["kind"]: entry for entry in objects}
+def documented() -> str:
+    """The page's YAML blocks as one stream."""
+    return "---\n".join(re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+
+
+def role(kind: str) -> Json:
+    """The page's ClusterRole or Role."""
+    (found,) = [entry for entry in yaml.safe_load_all(documented()) if entry["kind"] == kind]
+    assert isinstance(found, dict)
+    return found
 
 
 def bind(plane: ControlPlane, role: Json, user: str) -> None:
@@ -47,13 +52,17 @@ def cluster_role(name: str, *rules: Json) -> Json:
 
 
 @pytest.fixture(scope="module")
-def bound(plane: ControlPlane, seeded: Seeded) -> None:
-    objects = documented()
-    role = objects["Role"]
-    bind(plane, objects["ClusterRole"], "reader")
-    bind(plane, {**role, "metadata": {**role["metadata"], "namespace": OWNED}}, "namespaced")
+def bound(shell: Shell, seeded: Seeded) -> None:
+    """`reader` is on call: that group gets the ClusterRole by the page's own binding."""
+    plane, page = shell.plane, shell.plane.folder / "rbac.yaml"
+    page.write_text(documented())
+    applied = shell.script(f"kubectl apply -f {page}")
+    assert (applied.code, applied.err) == (0, "")
+    in_owned = {**role("Role")["metadata"], "namespace": OWNED}
+    bind(plane, {**role("Role"), "metadata": in_owned}, "namespaced")
     bind(plane, cluster_role("pods-only", {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}), "pods-only")
-    impersonate = {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"], "resourceNames": ["reader"]}
+    impersonate = {"apiGroups": [""], "verbs": ["impersonate"], "resources": ["users", "groups"]}
+    impersonate["resourceNames"] = ["reader", "on-call"]
     bind(plane, cluster_role("delegate", impersonate), "delegate")
 
 
@@ -65,7 +74,7 @@ def essence(ran: Ran) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
 def test_the_roles_only_read(kind: str) -> None:
-    rules = documented()[kind]["rules"]
+    rules = role(kind)["rules"]
     assert rules
     assert {verb for rule in rules for verb in rule["verbs"]} <= {"get", "list"}
     assert not [rule for rule in rules if {"secrets", "*"} & set(rule.get("resources", []))]
@@ -149,7 +158,8 @@ def test_who_may_not_read_pods_is_told_so(
 
 
 def test_impersonation(shell: Shell, seeded: Seeded, bound: None) -> None:
-    ran = shell.memdoctor("pod", INCIDENT, "-o", "json", "--as", "reader", user="delegate")
+    reader = ("--as", "reader", "--as-group", "on-call")
+    ran = shell.memdoctor("pod", INCIDENT, "-o", "json", *reader, user="delegate")
     assert ran.code == 1
     assert ran.report().get("notChecked", []) == []
     refused = shell.memdoctor("pod", INCIDENT, user="delegate")
