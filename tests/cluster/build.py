@@ -30,6 +30,7 @@ from .programs import (
     etcd_module,
     kubernetes_asked_for,
     kubernetes_module,
+    minor,
     pinned_version,
     programs,
 )
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["--pin"] and len(arguments) == 2:
             version = arguments[1].removeprefix("v")
-            write_kubernetes_module(PINNED / f"kubernetes-{_minor(version)}", version)
+            write_kubernetes_module(PINNED / f"kubernetes-{minor(version)}", version)
         elif arguments:
             raise BuildError(f"usage: python -m tests.cluster.build [--pin VERSION], not {' '.join(arguments)}")
         else:
@@ -114,8 +115,8 @@ def _build_missing() -> None:
 
 def _ldflags(version: str) -> str:
     """What Kubernetes' own build puts in: https://github.com/kubernetes/kubernetes/blob/v1.37.0/hack/lib/version.sh"""
-    major, minor = version.split(".")[:2]
-    variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    major, number = version.split(".")[:2]
+    variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": number}
     return " ".join(["-s -w", *(f"-X {VERSION_VARIABLES}.{name}={value}" for name, value in variables.items())])
 
 
@@ -166,15 +167,12 @@ def write_kubernetes_module(folder: Path, version: str) -> None:
     unfinished.replace(folder)
 
 
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
 def _go(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
     """What Go prints on stdout; what it says on stderr goes through. Raises BuildError when it fails."""
     done = subprocess.run(["go", *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise BuildError(f"go {' '.join(arguments[:1])} failed in {folder} (see above)")
+        sys.stderr.write(done.stdout)
+        raise BuildError(f"go {arguments[0]} failed in {folder}: see above")
     return done.stdout
 
 

@@ -10,9 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
+
 from .api import Json
 from .control_plane import ControlPlane
 
+SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 PLUGIN = Path(sys.executable).with_name("kubectl-memdoctor")
 
 
@@ -24,8 +27,14 @@ class Ran:
     out: str
     err: str
 
+    def json(self) -> Json:
+        content: Json = json.loads(self.out)
+        return content
+
     def report(self) -> Json:
-        report: Json = json.loads(self.out)
+        """memdoctor's report, which is what its schema promises."""
+        report = self.json()
+        jsonschema.validate(report, json.loads(SCHEMA.read_text()))
         return report
 
     def findings(self) -> dict[str, Json]:

@@ -56,7 +56,12 @@ def kubernetes_module() -> Module | None:
     asked = kubernetes_asked_for()
     folders = (*PINNED.glob("kubernetes-*"), *sorted(UNPINNED.glob("kubernetes-*"), key=_numbers, reverse=True))
     modules = (Module(folder, pinned_version(folder, KUBERNETES)) for folder in folders)
-    return next((module for module in modules if f"{module.version}.".startswith(f"{asked}.")), None)
+    return next((module for module in modules if asked in (module.version, minor(module.version))), None)
+
+
+def minor(version: str) -> str:
+    """`1.37.2` -> `1.37`"""
+    return ".".join(version.split(".")[:2])
 
 
 def _numbers(folder: Path) -> list[int]:

@@ -184,6 +184,23 @@ class StandIns:
         self.tell(pod, Told("BackOff", f"Back-off restarting failed container {CONTAINER} in pod", 9))
         return written
 
+    def init_container_fails(self, pod: Json, message: str) -> Json:
+        """The sandbox stands, but the runtime cannot start the first init container."""
+        init, first = pod["spec"]["initContainers"][0], pod["spec"]["containers"][0]
+        ended = {"reason": "StartError", "exitCode": 128, "message": message, "finishedAt": ago(40)}
+        ended |= {"startedAt": "1970-01-01T00:00:00Z", "containerID": f"containerd://{'b' * 64}"}
+        back_off = {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}
+        statuses = {
+            "initContainerStatuses": _container_status(init, {"waiting": back_off}, {"terminated": ended}, restarts=3),
+            "containerStatuses": _container_status(first, {"waiting": {"reason": "PodInitializing"}}),
+        }
+        conditions = _conditions(600, PodReadyToStartContainers=True, Initialized=False, PodScheduled=True)
+        return self.api.write_status(
+            pod,
+            {"phase": "Pending", "conditions": conditions, "startTime": ago(600)}
+            | {name: [status] for name, status in statuses.items()},
+        )
+
     def _status(
         self,
         pod: Json,
@@ -196,19 +213,15 @@ class StandIns:
         restarts: int = 0,
     ) -> Json:
         ready = "running" in state
-        turned = {
-            "PodReadyToStartContainers": sandbox,
-            "Initialized": True,
-            "Ready": ready,
-            "ContainersReady": ready,
-            "PodScheduled": True,
-        }
-        conditions = [
-            {"type": name, "status": str(is_true), "lastTransitionTime": ago(since)} for name, is_true in turned.items()
-        ]
-        first = pod["spec"]["containers"][0]
-        status: Json = {"name": first["name"], "image": first["image"], "imageID": "", "restartCount": restarts}
-        status |= {"ready": ready, "started": ready, "state": state, "lastState": last or {}}
+        conditions = _conditions(
+            since,
+            PodReadyToStartContainers=sandbox,
+            Initialized=True,
+            Ready=ready,
+            ContainersReady=ready,
+            PodScheduled=True,
+        )
+        status = _container_status(pod["spec"]["containers"][0], state, last, restarts)
         return self.api.write_status(
             pod, {"phase": phase, "conditions": conditions, "startTime": ago(since), "containerStatuses": [status]}
         )
@@ -252,3 +265,14 @@ class StandIns:
                 "source": {"component": told.component, "host": about.get("spec", {}).get("nodeName", "")},
             }
         )
+
+
+def _conditions(since: float, **turned: bool) -> list[Json]:
+    at = ago(since)
+    return [{"type": name, "status": str(is_true), "lastTransitionTime": at} for name, is_true in turned.items()]
+
+
+def _container_status(container: Json, state: Json, last: Json | None = None, restarts: int = 0) -> Json:
+    running = "running" in state
+    status = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": restarts}
+    return status | {"ready": running, "started": running, "state": state, "lastState": last or {}}

@@ -62,7 +62,7 @@ def owner_now(shell: Shell, finding: Json) -> Json:
     owner = finding["owner"]
     ran = shell.script(f"kubectl -n {owner['namespace']} get {owner['kind'].lower()}/{owner['name']} -o json")
     assert ran.code == 0, ran.err
-    return ran.report()
+    return ran.json()
 
 
 def resources(owner: Json) -> Json:
@@ -101,8 +101,8 @@ def test_the_patch_is_the_commands_change(shell: Shell, findings: dict[str, Json
     command, _, _ = findings[kind]["remedy"]["command"].partition(" && ")
     commanded = shell.script(f"{dry_run(command)} -o json")
     assert commanded.code == 0, commanded.err
-    assert resources(patched.report()) == resources(commanded.report())
-    assert resources(patched.report())["limits"] == {"memory": MEANT}
+    assert resources(patched.json()) == resources(commanded.json())
+    assert resources(patched.json())["limits"] == {"memory": MEANT}
 
 
 @pytest.mark.parametrize("kind", BUILT_IN)
@@ -130,13 +130,13 @@ def test_the_patch_is_what_the_object_is_made_anew_with(
     patched = shell.script(f"{read} | kubectl patch --local -f - -p {patch} -o json")
     changed = shell.script(f"{read} | {change}")
     assert (patched.code, changed.code) == (0, 0), patched.err + changed.err
-    assert resources(patched.report()) == resources(changed.report())
-    assert resources(patched.report())["limits"] == {"memory": MEANT}
+    assert resources(patched.json()) == resources(changed.json())
+    assert resources(patched.json())["limits"] == {"memory": MEANT}
 
 
 def test_a_pod_made_anew_may_go_to_any_node(shell: Shell, remedied: dict[str, Json], findings: dict[str, Json]) -> None:
     read, change, _ = findings["Pod"]["remedy"]["command"].split(" | ")
-    assert "nodeName" not in shell.script(f"{read} | {change}").report()["spec"]
+    assert "nodeName" not in shell.script(f"{read} | {change}").json()["spec"]
 
 
 @pytest.mark.parametrize("kind", ROLLED_BACK)
@@ -175,6 +175,50 @@ def test_two_containers_are_changed_by_one_command(shell: Shell, seeded: Seeded,
         CONTAINER: MEANT,
         "side-car": "512Mi",
     }
+
+
+def test_an_init_container_is_changed_as_such(shell: Shell, seeded: Seeded, stand_ins: StandIns) -> None:
+    stand_ins.namespace("initial")
+    pods = template("init", "128Mi", initContainers=[container("1Mi", "setup")])
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "init"}}, "template": pods}
+    owner = stand_ins.workload("apps/v1", "DaemonSet", "initial", "init", {**spec, "replicas": None})
+    stand_ins.init_container_fails(
+        stand_ins.pod_of(owner, "init-1", CONTAINERD_NODE),
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+        "unable to start container process: container init was OOM-killed (memory limit too low?): unknown",
+    )
+    ran = shell.memdoctor("pod", "init-1", "-n", "initial", "-o", "json")
+    assert ran.code == 1
+    (finding,) = ran.report()["findings"]
+    assert finding["rule"] == "container-memory-limit-too-small"
+    assert finding["involvedObject"]["fieldPath"] == "spec.initContainers{setup}"
+    patch = shlex.quote(json.dumps(finding["remedy"]["patch"]))
+    patched = shell.script(f"kubectl -n initial patch ds/init -p {patch} -o json --dry-run=server")
+    assert patched.code == 0, patched.err
+    changed = shell.script(finding["remedy"]["command"])
+    assert changed.code == 0, changed.err
+    mended = owner_now(shell, finding)["spec"]["template"]["spec"]
+    assert mended["initContainers"] == patched.json()["spec"]["template"]["spec"]["initContainers"]
+    assert mended["initContainers"][0]["resources"]["limits"] != {"memory": "1Mi"}
+    assert mended["containers"][0]["resources"]["limits"] == {"memory": "128Mi"}
+
+
+def test_a_limit_of_the_pod_as_a_whole_is_changed_as_such(shell: Shell, seeded: Seeded, stand_ins: StandIns) -> None:
+    stand_ins.namespace("whole")
+    pods = template("whole", None, resources={"limits": {"memory": TINY}})
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "whole"}}, "template": pods}
+    owner = stand_ins.workload("apps/v1", "ReplicaSet", "whole", "whole", spec)
+    if "resources" not in owner["spec"]["template"]["spec"]:
+        pytest.skip("this Kubernetes has no pod-level resources: they came with 1.34")
+    pod = stand_ins.pod_of(owner, "whole-1", CONTAINERD_NODE)
+    stand_ins.stuck(pod, *tiny_limit_events(pod))
+    (finding,) = shell.memdoctor("pod", "whole-1", "-n", "whole", "-o", "json").report()["findings"]
+    assert finding["memory"]["limitSource"] == "pod"
+    with stand_ins.reaping("whole"):
+        ran = shell.script(finding["remedy"]["command"])
+    assert ran.code == 0, ran.err
+    mended = owner_now(shell, finding)["spec"]["template"]["spec"]
+    assert mended["resources"]["limits"] == {"memory": MEANT}
 
 
 def test_a_limit_that_admission_put_there_is_mended_where_it_comes_from(
