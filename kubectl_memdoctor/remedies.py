@@ -196,7 +196,8 @@ def _limit_range_remedy(remedy: Remedy, pod: Pod, owner: PodOwner, limit_ranges:
     name, index = found
     base = kubectl(pod.metadata.namespace)
     patch = [{"op": "replace", "path": f"/spec/limits/{index}/default/memory", "value": change.limit}]
-    again = f"rollout restart {_target(owner)}" if owner.kind in ROLLS_BACK else f"delete pod {pod.metadata.name}"
+    pod_name = shlex.quote(pod.metadata.name)
+    again = f"rollout restart {_target(owner)}" if owner.kind in ROLLS_BACK else f"delete pod {pod_name}"
     return msgspec.structs.replace(
         remedy,
         text=f"{remedy.text} The limit is the default of LimitRange {name}: mend it there, then make the pods anew.",

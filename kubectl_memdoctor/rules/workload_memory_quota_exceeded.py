@@ -161,7 +161,8 @@ def _larger_quota(namespace: str, quota: str, requested: dict[str, str], used: d
     enough = {name: _sum(used.get(name), amount) for name, amount in requested.items()}
     text = "Lower what the template asks for, or what others in the namespace do"
     if not all(enough.values()):
-        return Remedy(text=f"{text}, or raise the quota.", command=_describe(namespace, f"resourcequota {quota}"))
+        command = _describe(namespace, f"resourcequota {shlex.quote(quota)}")
+        return Remedy(text=f"{text}, or raise the quota.", command=command)
     patch = json.dumps({"spec": {"hard": enough}}, separators=(",", ":"))
     return Remedy(
         text=f"{text}; or have the quota raised: the command makes room for one more pod.",
