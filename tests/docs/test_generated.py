@@ -1,0 +1,48 @@
+"""The generated pages say what the code says today."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from .pages import DOCS
+
+
+def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(docs / "generate.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def copied(folder: Path) -> Path:
+    """docs/ without what has been generated."""
+    for path in [DOCS / "generate.py", DOCS / "output.md", *(DOCS / "generator").glob("*.py")]:
+        copy = folder / path.relative_to(DOCS)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder
+
+
+def test_the_generated_pages_are_fresh() -> None:
+    ran = generate(DOCS, "--check")
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stdout + ran.stderr
+
+
+def test_a_stale_page_is_named_and_written_anew(tmp_path: Path) -> None:
+    docs = copied(tmp_path)
+    assert generate(docs).returncode == 0
+    (docs / "rules.md").write_text("of yesterday")
+    checked = generate(docs, "--check")
+    assert (checked.returncode, checked.stdout) == (1, "docs/rules.md is stale: run make docs\n")
+    assert (docs / "rules.md").read_text() == "of yesterday"
+    assert generate(docs).stdout == "docs/rules.md\n"
+    assert (docs / "rules.md").read_bytes() == (DOCS / "rules.md").read_bytes()
+
+
+def test_a_field_that_output_md_does_not_tell_of_is_an_error(tmp_path: Path) -> None:
+    docs = copied(tmp_path)
+    page = docs / "output.md"
+    page.write_text(page.read_text().replace("| `node?` |", "| `nodes?` |"))
+    ran = generate(docs, "--check")
+    assert ran.returncode == 1
+    assert "the table of Finding does not fit its fields" in ran.stderr

@@ -1,0 +1,85 @@
+"""Every report that is printed is as docs/report.schema.json says, and the schema takes nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from kubectl_memdoctor.cli import main
+
+from .pages import DOCS, ROOT
+
+CASES = sorted((ROOT / "tests" / "cases").glob("*/*.yaml"))
+INCIDENT = ROOT / "tests" / "cases" / "sandbox-memory-limit-too-small" / "fires-300m-runc.yaml"
+
+
+@cache
+def validator() -> Draft202012Validator:
+    schema = json.loads((DOCS / "report.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def faults(report: Any) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in validator().iter_errors(report)]
+
+
+def report_of(path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    main(["ns", "--all", "-f", str(path), "-o", "json"])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_reports_are_as_the_schema_says(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faults(report_of(path, capsys)) == []
+
+
+def test_a_report_about_pods_is_as_the_schema_says(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["pod", "-A", "-l", "no!=such", "-f", str(INCIDENT), "-o", "json"])
+    assert faults(json.loads(capsys.readouterr().out)) == []
+
+
+def _without(report: Any, name: str) -> None:
+    del report[name]
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "a field that nobody knows": lambda report: report["findings"][0].update(more="x"),
+    "no findings": lambda report: _without(report, "findings"),
+    "nothing about what was not checked": lambda report: _without(report, "notChecked"),
+    "a rule that nobody knows": lambda report: report["findings"][0].update(rule="pod-oom"),
+    "a severity that nobody knows": lambda report: report["findings"][0].update(severity="error"),
+    "a confidence that nobody knows": lambda report: report["findings"][0].update(confidence="sure"),
+    "a source that nobody knows": lambda report: report["findings"][0]["evidence"][0].update(source="web"),
+    "a limit as text": lambda report: report["findings"][0]["memory"].update(limitBytes="1"),
+    "a source of the limit that nobody knows": lambda report: report["findings"][0]["memory"].update(limitSource="x"),
+    "null for what does not apply": lambda report: report["findings"][0].update(node=None),
+    "a time without its zone": lambda report: report.update(takenAt="2026-11-23T10:00:00"),
+    "a time that is none": lambda report: report.update(takenAt="yesterday"),
+    "another version": lambda report: report.update(apiVersion="memdoctor.dev/v2"),
+    "a count below zero": lambda report: report["summary"].update(pods=-1),
+    "a severity without its count": lambda report: _without(report["summary"]["findings"], "info"),
+    "a server and a recording": lambda report: report["cluster"].update(server="https://127.0.0.1"),
+    "neither server nor recording": lambda report: report["cluster"].clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_not_a_report_is_refused(change: Callable[[Any], object], capsys: pytest.CaptureFixture[str]) -> None:
+    report = copy.deepcopy(report_of(INCIDENT, capsys))
+    assert report["findings"][0]["evidence"]
+    change(report)
+    assert faults(report) != []
+
+
+def test_every_field_says_what_it_means() -> None:
+    for name, definition in json.loads((DOCS / "report.schema.json").read_text())["$defs"].items():
+        for field, schema in definition["properties"].items():
+            assert schema["description"].endswith("."), f"{name}.{field}"
