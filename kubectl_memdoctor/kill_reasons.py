@@ -24,6 +24,10 @@ PROBING = timedelta(minutes=2)
 """A failed probe that led to a kill is not older than a few probe periods."""
 
 
+STOPPED = "stopped by the kubelet"
+"""What the kubelet says of any pod that it ends: who wanted that stands elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class KillReason:
     """`words` complete "container app was killed: "; `short` names it in a few words."""
@@ -36,7 +40,10 @@ class KillReason:
 
 def kill_reason(pod: PodContext, end: ContainerEnd) -> KillReason | None:
     """The reason nearest to the container's end; None when nothing that was read gives one."""
-    return next(_reasons(pod, end), None)
+    reasons = tuple(_reasons(pod, end))
+    telling = (reason for reason in reasons if reason.confidence is Confidence.CONFIRMED and reason.short != STOPPED)
+    first = reasons[0] if reasons else None
+    return next(telling, first) if first is not None and first.short == STOPPED else first
 
 
 def _reasons(pod: PodContext, end: ContainerEnd) -> Iterator[KillReason]:
@@ -56,7 +63,7 @@ _KUBELET_WORDS = (
     (r"definition changed|hash changed", "changed definition", "the kubelet restarts it since its definition changed"),
     (r"resize", "in-place resize", "the kubelet restarts it to resize it"),
     (r"preempt", "preemption", "the kubelet made room for a critical pod"),
-    (r"", "stopped by the kubelet", "the kubelet stopped it, and it outlived its grace period"),
+    (r"", STOPPED, "the kubelet stopped it, and it outlived its grace period"),
 )
 
 
@@ -130,7 +137,7 @@ _DISRUPTIONS = {
     "DeletionByTaintManager": ("taint", "the pod was deleted since it does not tolerate a taint of its node"),
     "EvictionByEvictionAPI": ("eviction", "the pod was evicted through the API, as a node drain does"),
     "DeletionByPodGC": ("deletion", "the pod was deleted with its node"),
-    "TerminationByKubelet": ("stopped by the kubelet", "the kubelet ended the pod"),
+    "TerminationByKubelet": (STOPPED, "the kubelet ended the pod"),
 }
 
 

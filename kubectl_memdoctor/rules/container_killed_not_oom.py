@@ -24,10 +24,12 @@ Follow the reason that is shown: the probe's time-outs, the grace period, the po
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from kubectl_memdoctor.container_kills import KilledContainer, Killer, killed_containers
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Finding, Remedy, RuledOut, Severity
+from kubectl_memdoctor.kill_reasons import STOPPED
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS
 
 SCOPE = PodContext
@@ -39,6 +41,9 @@ SUPERSEDES = ()
 STATUS_UNKNOWN = "ContainerStatusUnknown"
 """The kubelet writes exit code 137 itself for a container that it no longer found.
 https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses)"""
+
+EVENTS_ARE_KEPT = timedelta(hours=1)
+"""kube-apiserver's default --event-ttl."""
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
@@ -76,7 +81,10 @@ def _details(killed: KilledContainer) -> Iterator[str]:
         yield "The exit code 137 is the kubelet's own filling: the container was gone when it looked."
     else:
         yield "Exit code 137 is SIGKILL, whoever sent it; the status does not say OOMKilled."
-        yield "No event is left that names another reason: events are kept for an hour unless set otherwise."
+        finished = kill.end.terminated.finished_at
+        kept = finished is not None and killed.pod.now - finished < EVENTS_ARE_KEPT
+        expired = "" if kept else ": events are kept for an hour unless set otherwise"
+        yield f"No event names another reason{expired}."
     node = killed.pod.pod.spec.node_name
     where = f"the kernel log of node {node}" if node else "the kernel log of its node"
     yield f"A kill for memory whose mark was lost cannot be excluded from here: {where} decides."
@@ -88,13 +96,15 @@ def _ruled_out(killed: KilledContainer) -> Iterator[RuledOut]:
         yield RuledOut(cause="memory limit", because=f"{kill.reason.words}, and the status does not say OOMKilled")
 
 
+_STOPS_LATE = "If it needs longer to stop, raise terminationGracePeriodSeconds, or make it react to SIGTERM."
 _ADVICE = {
     "failed liveness probe": "Give the liveness probe more time (timeoutSeconds, failureThreshold), or find out why "
     "the program stops answering.",
     "failed startup probe": "Give the startup probe more tries (failureThreshold), or make the program start faster.",
-    "deletion": "If it needs longer to stop, raise terminationGracePeriodSeconds, or make it react to SIGTERM.",
-    "stopped by the kubelet": "If it needs longer to stop, raise terminationGracePeriodSeconds, or make it react to "
-    "SIGTERM.",
+    "deletion": _STOPS_LATE,
+    "eviction": _STOPS_LATE,
+    STOPPED: _STOPS_LATE,
+    "deadline": "Raise activeDeadlineSeconds if the work takes longer.",
     "preemption": "Give the pod a higher priority class if it must not make room for others.",
 }
 
