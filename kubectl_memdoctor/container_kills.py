@@ -135,6 +135,7 @@ class KilledContainer:
             killed_pods=self.pod.siblings.oom_killed,
             pod_age=self.pod.now - made if made else None,
             initialises=self.title.startswith("its init container "),
+            of_job=any(owner.kind == "Job" for owner in self.pod.pod.metadata.owner_references),
         )
 
     def memory(self) -> Memory:

@@ -45,6 +45,8 @@ class OomShape:
     pod_age: timedelta | None = None
     initialises: bool = False
     """An init container: all it does is done at the start."""
+    of_job: bool = False
+    """The pods are a Job's tries, not replicas of one another."""
 
     @property
     def every_start(self) -> bool:
@@ -104,15 +106,16 @@ def _span(lasted: tuple[timedelta, ...]) -> str:
 
 
 def _replica_sentence(shape: OomShape) -> Iterator[str]:
+    those = "pods of the Job" if shape.of_job else "replicas"
     if shape.is_one_of_many:
-        yield f"It is the only one of {shape.pods} replicas: look at what this one works on before raising all limits."
+        yield f"It is the only one of {shape.pods} {those}: look at what this one works on before raising all limits."
     elif shape.is_all_of_many:
-        everyone = "Both replicas" if shape.pods == 2 else f"All {shape.pods} replicas"
+        everyone = f"Both {those}" if shape.pods == 2 else f"All {shape.pods} {those}"
         yield f"{everyone} were killed like this: the limit is too small for what the program does, wherever it runs."
-        if shape.pod_age is not None and shape.pod_age <= FRESH:
+        if not shape.of_job and shape.pod_age is not None and shape.pod_age <= FRESH:
             yield f"This pod is {human_duration(shape.pod_age)} old: look at what the last roll-out changed."
     elif shape.pods >= 2 and shape.killed_pods >= 2:
-        yield f"{shape.killed_pods} of {shape.pods} replicas were killed like this."
+        yield f"{shape.killed_pods} of {shape.pods} {those} were killed like this."
 
 
 def raising_advice(shape: OomShape, limit: str) -> str:
