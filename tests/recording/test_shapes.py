@@ -155,11 +155,12 @@ def with_a_byte_order_mark(objects: Objects, folder: Path) -> str:
 
 def as_folder_of_objects(objects: Objects, folder: Path) -> str:
     for number, entry in enumerate(objects):
-        (folder / f"{number % 3}").mkdir(exist_ok=True)
-        write(folder / f"{number % 3}" / f"{number}.{'json' if number % 2 else 'yaml'}", json.dumps(entry, indent=1))
+        inner = folder / f"{number // 2:03}"
+        inner.mkdir(exist_ok=True)
+        write(inner / f"{number:03}.{'json' if number % 2 else 'yaml'}", json.dumps(entry, indent=1))
     write(folder / "notes.txt", "not a recording: {")
-    write(folder / "0" / "values.yaml", "replicas: 3\n")
-    write(folder / "0" / "settings.json", '{"colour": "blue", "items": [{"name": 1}, 2]}')
+    write(folder / "000" / "values.yaml", "replicas: 3\n")
+    write(folder / "000" / "settings.json", '{"colour": "blue", "items": [{"name": 1}, 2]}')
     return str(folder)
 
 

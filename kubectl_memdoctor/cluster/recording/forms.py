@@ -32,12 +32,13 @@ from kubectl_memdoctor.objects import (
     PodSpec,
     PodStatus,
     Resource,
+    Time,
     decode,
 )
 
 
 class _HeadSpec(ApiObject, frozen=True, gc=False):
-    renew_time: datetime | None = None
+    renew_time: Time | None = None
 
 
 class Head(ApiObject, frozen=True, gc=False):
@@ -50,7 +51,7 @@ class Head(ApiObject, frozen=True, gc=False):
 
 
 class SavedNodeCondition(Condition, frozen=True, gc=False):
-    last_heartbeat_time: datetime | None = None
+    last_heartbeat_time: Time | None = None
 
 
 class SavedNodeStatus(NodeStatus, frozen=True, gc=False):
@@ -99,10 +100,10 @@ class EventsEvent(ApiObject, frozen=True, gc=False):
     reason: str = ""
     note: str = ""
     deprecated_count: int = 0
-    deprecated_first_timestamp: datetime | None = None
-    deprecated_last_timestamp: datetime | None = None
+    deprecated_first_timestamp: Time | None = None
+    deprecated_last_timestamp: Time | None = None
     deprecated_source: EventSource = EventSource()
-    event_time: datetime | None = None
+    event_time: Time | None = None
     series: EventSeries | None = None
     reporting_controller: str = ""
 

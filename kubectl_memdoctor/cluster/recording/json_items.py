@@ -365,9 +365,9 @@ class JsonReader:
         window = self._window
         if where >= len(window.data) and not window.more():
             return refuse(self._text.name, f"ends too early, in line {window.line(where)}: save it again")
-        if isinstance(error, UnicodeDecodeError):
-            return refuse(self._text.name, f"line {window.line(where)}: not valid UTF-8: save it again")
-        return refuse(self._text.name, f"line {window.line(where)}: what begins here is not valid JSON: save it again")
+        encoding = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+        line = window.line(where)
+        return refuse(self._text.name, f"line {line}: what begins here is not valid {encoding}: save it again")
 
 
 def may_be_list(document: Document) -> bool:

@@ -109,7 +109,7 @@ class Recording:
             return
         if resource.name == RUNTIME_CLASSES.name and not scan.names_runtime_class:
             return
-        missing = refuse(self._name, f'no {resource.group_resource} in it: save what "{HOW_TO_SAVE}" prints')
+        missing = refuse(self._name, f"no {resource.group_resource} in it: {HOW_TO_SAVE}")
         if resource.name == PODS.name and scan.recorded.isdisjoint(BESIDE_PODS):
             raise missing
         raise NotRecorded(str(missing), resource=resource.group_resource, reason=NOT_RECORDED)

@@ -17,11 +17,20 @@ from kubectl_memdoctor.cluster.recording.forms import (
     newest_time,
 )
 from kubectl_memdoctor.cluster.recording.json_items import Document, JsonReader, Piece
-from kubectl_memdoctor.cluster.recording.texts import HOW_TO_SAVE, READ_BYTES, Place, Spool, SpooledText, Text, refuse
+from kubectl_memdoctor.cluster.recording.texts import (
+    HOW_TO_SAVE,
+    NOT_KUBERNETES,
+    READ_BYTES,
+    Place,
+    Spool,
+    SpooledText,
+    Text,
+    refuse,
+)
 from kubectl_memdoctor.objects import PODS, ApiObject, Pod
 
+EMPTY_LIST = f"a list of nothing, which does not tell what was asked for: {HOW_TO_SAVE}"
 NO_TIME = datetime.min.replace(tzinfo=UTC)
-NOT_KUBERNETES = f'neither a Kubernetes object nor a list of them: save what "{HOW_TO_SAVE}" prints'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class Scan:
         self._spool = Spool()
         self._seen: set[int] = set()
         self._objects = 0
+        self._saw_empty_list = False
         self.extents: dict[str, list[Extent]] = {}
         """By the resource's name."""
         self.recorded: set[str] = set()
@@ -71,7 +81,7 @@ class Scan:
             yield from self._walk_text(text)
             text.release()
             if not text.in_folder and before == (self._objects, len(self.recorded)):
-                raise refuse(text.name, NOT_KUBERNETES)
+                raise refuse(text.name, EMPTY_LIST if self._saw_empty_list else NOT_KUBERNETES)
 
     def _walk_text(self, text: Text) -> Iterator[tuple[Form, list[Any]]]:
         kindless: list[Piece] = []
@@ -92,6 +102,7 @@ class Scan:
         """What a document says of itself as a whole."""
         if document.kind == "Status":
             raise refuse(text.name, f'the API server\'s refusal was saved instead of objects: "{document.message}"')
+        self._saw_empty_list = document.is_list and document.kind == "List"
         form = list_form(document.kind, document.api_version)
         if form is not None:
             self.recorded.add(form.resource.name)
@@ -104,7 +115,7 @@ class Scan:
             if run.kind:
                 yield from self._found(run, piece.text, piece.start)
             elif not piece.text.in_folder:
-                raise refuse(piece.text.name, f"a list of {NOT_KUBERNETES}")
+                raise refuse(piece.text.name, NOT_KUBERNETES)
 
     def _found(self, run: Run, text: Text, base: int) -> Iterator[tuple[Form, list[Any]]]:
         form, objects = run.form, run.objects

@@ -23,7 +23,8 @@ STANDARD_INPUT = "standard input"
 EXTENSIONS = frozenset({".json", ".yaml", ".yml", ".gz"})
 READ_BYTES = 1 << 20
 SPOOLED_IN_MEMORY_BYTES = 4 << 20
-HOW_TO_SAVE = "kubectl get pods,events,nodes,replicasets,limitranges -A -o json"
+HOW_TO_SAVE = 'save what "kubectl get pods,events,nodes,replicasets,limitranges -A -o json" prints'
+NOT_KUBERNETES = f"neither a Kubernetes object nor a list of them: {HOW_TO_SAVE}"
 
 _HEAD_BYTES = 512
 _TAR_MAGIC_AT = 257
@@ -217,8 +218,8 @@ def _places_of(path: str, stdin: BinaryIO | None) -> list[Place]:
         if not os.path.isfile(path):
             return [_StreamPlace(open(path, "rb", buffering=0), path)]
         return [_FilePlace(Path(path), path, in_folder=False)]
-    except (OSError, ValueError) as error:
-        raise refuse(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _in_folder(folder: str) -> list[Place]:

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from kubectl_memdoctor.cluster.recording.json_items import Document, Piece, Read, may_be_list
-from kubectl_memdoctor.cluster.recording.texts import READ_BYTES, Spool, SpooledText, Text, refuse
+from kubectl_memdoctor.cluster.recording.texts import NOT_KUBERNETES, READ_BYTES, Spool, SpooledText, Text, refuse
 from kubectl_memdoctor.cluster.source import AccessError
 
 LARGEST_LINE_BYTES = 32 << 20
@@ -82,7 +82,7 @@ class YamlReader:
             document.is_list = True
             yield from self._items(document)
         elif self._value(event)[0] is not None:
-            raise refuse(self._name, f"line {_line(event)}: neither a Kubernetes object nor a list of them")
+            raise refuse(self._name, f"line {_line(event)}: {NOT_KUBERNETES}")
         document.closed = True
         yield Piece(document, self._spool, 0, 0)
 
