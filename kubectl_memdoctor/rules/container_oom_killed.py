@@ -74,3 +74,6 @@ def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
     yield from shape_sentences(killed.shape())
     if limit.source is LimitSource.LIMIT_RANGE:
         yield "The manifest gives it no limit: a LimitRange of the namespace did."
+    volumes = killed.pod.pod.spec.volumes
+    for name in (volume.name for volume in volumes if volume.empty_dir and volume.empty_dir.medium == "Memory"):
+        yield f"What it writes to the memory-backed volume {name} counts as well, and stays there over a restart."
