@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Finding, Memory, MemoryChange, Remedy, Severity
-from kubectl_memdoctor.limit_sentences import in_bytes
+from kubectl_memdoctor.limit_sentences import PAGE_BYTES, in_bytes
 from kubectl_memdoctor.objects import PODS, ResourceRequirements
 from kubectl_memdoctor.suggested_limit import MEBIBYTE, for_start
 
@@ -105,10 +105,18 @@ def _is_tiny(fraction: _Fraction) -> bool:
     return any(quantity.value(text) < MEBIBYTE for _, text in fraction.quantities())
 
 
+_EFFECTS = {
+    "limit": "No container starts with less than one page of memory.",
+    "request": "It reserves nothing: the scheduler takes the container for one that needs no memory.",
+}
+
+
 def _details(fraction: _Fraction) -> Iterator[str]:
     for kind, text in fraction.quantities():
         milli = ' ("m" is thousandths)' if text.endswith("m") else ""
         yield f"The {kind} {text} is {in_bytes(text)}{milli}."
+        if quantity.value(text) < PAGE_BYTES:
+            yield _EFFECTS[kind]
     if not _is_tiny(fraction):
         yield "Kubernetes rounds it up to a whole byte: nothing breaks, but it is hardly what was meant."
 
