@@ -193,9 +193,11 @@ def _limit_range_remedy(remedy: Remedy, pod: Pod, owner: PodOwner, limit_ranges:
     found = _default_of(limit_ranges, _limit_of(pod.spec, change.container))
     if found is None or change.limit is None:
         return None
-    name, index = found
+    name, index, fields = found
     base = kubectl(pod.metadata.namespace)
-    patch = [{"op": "replace", "path": f"/spec/limits/{index}/default/memory", "value": change.limit}]
+    patch = [
+        {"op": "replace", "path": f"/spec/limits/{index}/{field}/memory", "value": change.limit} for field in fields
+    ]
     pod_name = shlex.quote(pod.metadata.name)
     again = f"rollout restart {_target(owner)}" if owner.kind in ROLLS_BACK else f"delete pod {pod_name}"
     return msgspec.structs.replace(
@@ -205,11 +207,13 @@ def _limit_range_remedy(remedy: Remedy, pod: Pod, owner: PodOwner, limit_ranges:
     )
 
 
-def _default_of(limit_ranges: Sequence[LimitRange], limit: str | None) -> tuple[str, int] | None:
+def _default_of(limit_ranges: Sequence[LimitRange], limit: str | None) -> tuple[str, int, tuple[str, ...]] | None:
+    """The LimitRange, the index of its item, and the fields of it that hold the limit: the request may be the same."""
     for limit_range in limit_ranges:
         for index, item in enumerate(limit_range.spec.limits):
             if item.type == "Container" and limit is not None and item.default.get("memory") == limit:
-                return limit_range.metadata.name, index
+                alike = ("defaultRequest",) if item.default_request.get("memory") == limit else ()
+                return limit_range.metadata.name, index, ("default", *alike)
     return None
 
 
