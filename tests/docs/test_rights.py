@@ -16,7 +16,8 @@ from kubectl_memdoctor.diagnosis import diagnose_namespaces, diagnose_pods
 from kubectl_memdoctor.objects import RESOURCES, Object, Resource
 from kubectl_memdoctor.selection import HOLDERS, Selection
 
-from .pages import DOCS, ROOT
+from .pages import DOCS
+from .reports import INCIDENT, telling_cases
 
 Asked = set[tuple[str, str]]
 """(resource, verb)"""
@@ -65,15 +66,15 @@ def granted(kind: str) -> Asked:
 
 
 def questions() -> Asked:
-    """Everything that any command asks, over all cases: all at once, pod by pod, and by TYPE/NAME."""
+    """Everything that any command asks, over telling cases: all at once, pod by pod, and by TYPE/NAME."""
     asked: Asked = set()
-    for path in sorted((ROOT / "tests" / "cases").glob("*/fires-*.yaml")):
+    for path in telling_cases():
         source = Listening(open_recording([str(path)], None))
         diagnose_namespaces(source, Selection())
         with contextlib.suppress(NotRecorded):
             diagnose_pods(source, Selection(label_selector="no!=such"))
         asked |= source.asked
-    source = Listening(open_recording([str(path)], None))
+    source = Listening(open_recording([str(INCIDENT)], None))
     for names in ("no-such", *(f"{holder.kind}/no-such" for holder in HOLDERS)):
         for namespaces in (None, ("shop",)):
             with pytest.raises(AccessError):

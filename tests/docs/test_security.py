@@ -13,9 +13,8 @@ import yaml
 
 from kubectl_memdoctor.cli import main
 
-from .pages import ROOT
+from .reports import telling_cases
 
-CASES = sorted((ROOT / "tests" / "cases").glob("*/fires-*.yaml"))
 HOSTILE = ";reboot"
 
 
@@ -52,7 +51,7 @@ def unquoted(command: str) -> list[str]:
     return [word for word in words if set(word) == {";"}]
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", telling_cases(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_names_stay_words(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     hostile = tmp_path / "hostile.json"
