@@ -10,12 +10,15 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct, field
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339; the API server writes no time without its zone, a recording might."""
 
 
 class ApiObject(Struct, frozen=True, gc=False, rename="camel"):
@@ -37,8 +40,8 @@ class ObjectMeta(ApiObject, frozen=True, gc=False):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
     generation: int = 0
 
     def controller(self) -> OwnerReference | None:
@@ -107,7 +110,7 @@ class StateWaiting(ApiObject, frozen=True, gc=False):
 
 
 class StateRunning(ApiObject, frozen=True, gc=False):
-    started_at: datetime | None = None
+    started_at: Time | None = None
 
 
 class StateTerminated(ApiObject, frozen=True, gc=False):
@@ -115,8 +118,8 @@ class StateTerminated(ApiObject, frozen=True, gc=False):
     signal: int = 0
     reason: str = ""
     message: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
 
 
 class ContainerState(ApiObject, frozen=True, gc=False):
@@ -140,7 +143,7 @@ class Condition(ApiObject, frozen=True, gc=False):
     status: str = ""
     reason: str = ""
     message: str = ""
-    last_transition_time: datetime | None = None
+    last_transition_time: Time | None = None
 
 
 class PodStatus(ApiObject, frozen=True, gc=False):
@@ -152,7 +155,7 @@ class PodStatus(ApiObject, frozen=True, gc=False):
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
-    start_time: datetime | None = None
+    start_time: Time | None = None
     resize: str = ""
     resources: ResourceRequirements | None = None
 
@@ -182,7 +185,7 @@ class EventSource(ApiObject, frozen=True, gc=False):
 
 class EventSeries(ApiObject, frozen=True, gc=False):
     count: int = 0
-    last_observed_time: datetime | None = None
+    last_observed_time: Time | None = None
 
 
 class Event(ApiObject, frozen=True, gc=False):
@@ -192,9 +195,9 @@ class Event(ApiObject, frozen=True, gc=False):
     reason: str = ""
     message: str = ""
     count: int = 0
-    first_timestamp: datetime | None = None
-    last_timestamp: datetime | None = None
-    event_time: datetime | None = None
+    first_timestamp: Time | None = None
+    last_timestamp: Time | None = None
+    event_time: Time | None = None
     series: EventSeries | None = None
     source: EventSource = EventSource()
     reporting_component: str = ""
@@ -546,9 +549,10 @@ def _boolean(value: object) -> Any:
 
 def _time(value: object) -> Any:
     try:
-        return msgspec.convert(value, datetime, strict=False)
+        time = msgspec.convert(value, datetime, strict=False)
     except msgspec.ValidationError:
         return _ABSENT
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 _SCALARS: dict[Any, Callable[[object], Any]] = {
