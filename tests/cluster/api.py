@@ -26,21 +26,20 @@ RESOURCES = {
     "Pod": "pods",
     "ReplicaSet": "replicasets",
     "ReplicationController": "replicationcontrollers",
+    "ResourceQuota": "resourcequotas",
     "Role": "roles",
     "RoleBinding": "rolebindings",
-    "RuntimeClass": "runtimeclasses",
-    "Secret": "secrets",
     "ServiceAccount": "serviceaccounts",
     "StatefulSet": "statefulsets",
 }
 
 
 class Refused(Exception):
-    """The API server said no; its text is the server's message."""
+    """The API server said no; `message` is what it said."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class Api:
@@ -92,7 +91,7 @@ class Api:
         )
         answer: Json = response.json()
         if response.status >= 400:
-            raise Refused(response.status, str(answer.get("message")))
+            raise Refused(str(answer.get("message")))
         return answer
 
 
