@@ -1,39 +1,26 @@
-"""Label and field selectors, answered here as the API server would.
+"""Which objects a question means, by namespace, labels and fields, answered here as the API server does.
 
-https://github.com/kubernetes/apimachinery/blob/v0.37.0/pkg/labels/selector.go
-https://github.com/kubernetes/apimachinery/blob/v0.37.0/pkg/fields/selector.go
+https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/fields/selector.go
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from kubectl_memdoctor.cluster.recording.forms import SelectablePod
+from kubectl_memdoctor.cluster.recording.label_selector import Requirement, SelectorError, parse_labels
 from kubectl_memdoctor.cluster.source import AccessError
-from kubectl_memdoctor.objects import EVENTS, PODS, ApiObject, Event, Resource
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One part of a selector. `values` None asks only whether the key is there (`wanted`) or not."""
-
-    key: str
-    values: frozenset[str] | None
-    wanted: bool
-
-    def matches(self, given: Mapping[str, str]) -> bool:
-        if self.values is None or self.key not in given:
-            return (self.key in given) == self.wanted
-        return (given[self.key] in self.values) == self.wanted
+from kubectl_memdoctor.objects import EVENTS, PODS, ApiObject, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRequirement:
     name: str
-    read: Callable[[Any], str]
+    read: Callable[[Any], Any]
     value: str
     wanted: bool
 
@@ -60,13 +47,15 @@ class Selector:
         return self.namespace is None and not self.labels and not self.fields
 
     def words(self) -> Iterator[bytes]:
-        """Texts that stand in every object that is meant."""
-        for field in self.fields:
-            if field.wanted and field.value:
-                yield field.value.encode()
-        for requirement in self.labels:
-            if requirement.values is not None and len(requirement.values) == 1 and requirement.wanted:
-                yield next(iter(requirement.values)).encode()
+        """Texts that stand, as they are, in the JSON of every object that is meant."""
+        values = [field.value for field in self.fields if field.wanted and field.name != "spec.hostNetwork"]
+        values += [
+            value
+            for label in self.labels
+            if label.operator == "in" and len(label.values) == 1
+            for value in label.values
+        ]
+        return (value.encode() for value in values if _PLAIN.fullmatch(value))
 
 
 def selector(resource: Resource[Any], namespace: str | None, label_selector: str, field_selector: str) -> Selector:
@@ -77,10 +66,10 @@ def selector(resource: Resource[Any], namespace: str | None, label_selector: str
         return Selector(
             namespace=namespace if resource.namespaced else None,
             type=SelectablePod if more else None,
-            labels=tuple(_labels(label_selector)),
+            labels=parse_labels(label_selector),
             fields=fields,
         )
-    except ValueError as error:
+    except SelectorError as error:
         group_version = resource.api_version if "/" in resource.api_version else f"/{resource.api_version}"
         raise AccessError(
             f'Error from server (BadRequest): Unable to find "{group_version}, Resource={resource.name}" that match'
@@ -88,99 +77,71 @@ def selector(resource: Resource[Any], namespace: str | None, label_selector: str
         ) from None
 
 
-_WORD = r"[^\s!=,()<>]+"
-_LABEL_PARTS = re.compile(r"(?:[^,(]|\([^)]*\)?)+|(?<=,)(?=,|$)|^(?=,)")
-_EXISTS = re.compile(rf"(!?)\s*({_WORD})")
-_EQUAL = re.compile(rf"({_WORD})\s*(==?|!=)\s*({_WORD}|)")
-_SET = re.compile(rf"({_WORD})\s+(in|notin)\s*\(([^()]*)\)")
-
-
-def _labels(text: str) -> Iterator[Requirement]:
-    if not text.strip():
-        return
-    for part in _LABEL_PARTS.findall(text):
-        yield _label(part.strip())
-
-
-def _label(part: str) -> Requirement:
-    if found := _EXISTS.fullmatch(part):
-        return Requirement(found[2], None, not found[1])
-    if found := _EQUAL.fullmatch(part):
-        return _with_values(found[1], frozenset({found[3]}), found[2] != "!=")
-    if found := _SET.fullmatch(part):
-        values = frozenset(value.strip() for value in found[3].split(","))
-        return _with_values(found[1], values, found[2] == "in")
-    raise ValueError(f"unable to parse requirement: {part!r}")
-
-
-_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-
-
-def _with_values(key: str, values: frozenset[str], wanted: bool) -> Requirement:
-    for value in sorted(values):
-        if not _LABEL_VALUE.fullmatch(value):
-            raise ValueError(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}"')
-    return Requirement(key, values, wanted)
-
-
 def escaped(value: str) -> str:
     """A value as it stands in a field selector."""
     return re.sub(r"([\\,=])", r"\\\1", value)
 
 
-_ESCAPED = re.compile(r"\\([\\,=])")
-_FIELD_PARTS = re.compile(r"(?:[^,\\]|\\.?)+")
-_FIELD = re.compile(r"((?:[^=!\\]|\\.)*)(==|=|!=)((?:[^=\\]|\\.)*)")
+_PLAIN = re.compile(r"[-A-Za-z0-9_.]+")
+"""What no program escapes but as \\u...."""
+_TERM = re.compile(r"(?:[^,\\]|\\.?)+", re.DOTALL)
+_OPERATOR = re.compile(r"!=|==|=")
+_ESCAPE = re.compile(r"\\(.?)|[,=]", re.DOTALL)
 
 
 def _fields(text: str, resource: Resource[Any]) -> Iterator[FieldRequirement]:
-    for part in _FIELD_PARTS.findall(text):
-        found = _FIELD.fullmatch(part)
-        if found is None:
-            raise ValueError(f"invalid selector: '{text}'; can't understand '{part}'")
-        read = _readable(resource).get(found[1])
-        if read is None:
-            raise ValueError(f"field label not supported: {found[1]}")
-        yield FieldRequirement(found[1], read, _ESCAPED.sub(r"\1", found[3]), found[2] != "!=")
+    readable = {**_METADATA, **_FIELDS.get(resource.name, {})}
+    for term in _TERM.findall(text):
+        operator = _OPERATOR.search(term)
+        if operator is None:
+            raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
+        name = term[: operator.start()]
+        value = _ESCAPE.sub(_unescaped, term[operator.end() :])
+        if name not in readable:
+            raise SelectorError(f"field label not supported: {name}")
+        yield FieldRequirement(name, readable[name], value, operator[0] != "!=")
 
 
-def _readable(resource: Resource[Any]) -> Mapping[str, Callable[[Any], str]]:
-    return {**_METADATA, **_FIELDS.get(resource.name, {})}
+def _unescaped(found: re.Match[str]) -> str:
+    if found[1] is None:
+        raise SelectorError(f"invalid field selector: unescaped character in value: {ord(found[0])}")
+    if found[1] not in ("\\", ",", "="):
+        raise SelectorError(f"invalid field selector: invalid escape sequence: {found[0]}")
+    return found[1]
 
 
-_TYPED_POD_FIELDS = frozenset({"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase"})
+_TYPED_POD_FIELDS = frozenset({"metadata.name", "metadata.namespace", "spec.nodeName", "spec.host", "status.phase"})
 """Those that a Pod has without being read as a SelectablePod."""
 
-_METADATA: dict[str, Callable[[Any], str]] = {
-    "metadata.name": lambda entry: str(entry.metadata.name),
-    "metadata.namespace": lambda entry: str(entry.metadata.namespace),
+_METADATA: dict[str, Callable[[Any], Any]] = {
+    "metadata.name": attrgetter("metadata.name"),
+    "metadata.namespace": attrgetter("metadata.namespace"),
 }
-_FIELDS: dict[str, dict[str, Callable[[Any], str]]] = {
+_FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     PODS.name: {
-        "spec.nodeName": lambda pod: str(pod.spec.node_name),
-        "spec.restartPolicy": lambda pod: str(pod.spec.restart_policy),
-        "spec.schedulerName": lambda pod: str(pod.spec.scheduler_name),
-        "spec.serviceAccountName": lambda pod: str(pod.spec.service_account_name),
+        "spec.host": attrgetter("spec.node_name"),
+        "spec.nodeName": attrgetter("spec.node_name"),
+        "spec.restartPolicy": attrgetter("spec.restart_policy"),
+        "spec.schedulerName": attrgetter("spec.scheduler_name"),
+        "spec.serviceAccountName": attrgetter("spec.service_account_name"),
         "spec.hostNetwork": lambda pod: str(pod.spec.host_network).lower(),
-        "status.phase": lambda pod: str(pod.status.phase),
+        "status.phase": attrgetter("status.phase"),
         "status.podIP": lambda pod: pod.status.pod_ips[0].ip if pod.status.pod_ips else str(pod.status.pod_ip),
-        "status.nominatedNodeName": lambda pod: str(pod.status.nominated_node_name),
+        "status.podIPs": lambda pod: "",
+        "status.nominatedNodeName": attrgetter("status.nominated_node_name"),
     },
     EVENTS.name: {
-        "involvedObject.kind": lambda event: str(event.involved_object.kind),
-        "involvedObject.namespace": lambda event: str(event.involved_object.namespace),
-        "involvedObject.name": lambda event: str(event.involved_object.name),
-        "involvedObject.uid": lambda event: str(event.involved_object.uid),
-        "involvedObject.fieldPath": lambda event: str(event.involved_object.field_path),
-        "reason": lambda event: str(event.reason),
-        "reportingComponent": lambda event: str(event.reporting_component),
-        "source": lambda event: _source(event),
-        "type": lambda event: str(event.type),
+        "involvedObject.kind": attrgetter("involved_object.kind"),
+        "involvedObject.namespace": attrgetter("involved_object.namespace"),
+        "involvedObject.name": attrgetter("involved_object.name"),
+        "involvedObject.uid": attrgetter("involved_object.uid"),
+        "involvedObject.fieldPath": attrgetter("involved_object.field_path"),
+        "reason": attrgetter("reason"),
+        "reportingComponent": attrgetter("reporting_component"),
+        "source": lambda event: event.source.component or event.reporting_component,
+        "type": attrgetter("type"),
     },
 }
-"""https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/apis/core/v1/conversion.go, and the core registries"""
-
-
-def _source(event: Event) -> str:
-    """https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/registry/core/event/strategy.go (ToSelectableFields)"""
-    return event.source.component or event.reporting_component
+"""https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/apis/core/v1/conversion.go
+https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/registry/core/pod/strategy.go (ToSelectableFields)
+https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/registry/core/event/strategy.go (ToSelectableFields)"""
