@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubectl_memdoctor.cluster.recording.forms import Run
@@ -35,6 +35,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
+FEWER = settings(max_examples=40, deadline=None)
 OBJECTS = st.dictionaries(st.sampled_from(["kind", "metadata", "spec"]) | TEXTS, VALUES, max_size=4)
 
 
@@ -88,6 +89,7 @@ def lists(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     return whole, draw(written(whole))
 
 
+@settings(deadline=None)
 @given(lists(), st.integers(1, 200))
 @example(({"items": [{"a": "😀"}, {"a": "😀"}]}, '{"items":[{"a":"😀"},{"a":"\\ud83d\\ude00"}]}'), 12)
 @example(({"items": [{"a": "},{"}, {"a": "},{"}]}, '{"items":[{"a":"},{"},{"a":"},{"}]}'), 20)
@@ -100,6 +102,7 @@ def test_a_list_has_the_items_that_a_parser_finds(whole: tuple[dict[str, Any], s
     assert document.api_version == value.get("apiVersion", "")
 
 
+@FEWER
 @given(st.lists(lists(), max_size=3), st.sampled_from(["", " ", "\n", "\n---\n"]), st.integers(1, 200))
 def test_documents_may_stand_one_after_the_other(
     wholes: list[tuple[dict[str, Any], str]], between: str, piece_bytes: int
@@ -108,6 +111,7 @@ def test_documents_may_stand_one_after_the_other(
     assert [objects for _, objects in documents(content, piece_bytes)] == [value["items"] for value, _ in wholes]
 
 
+@FEWER
 @given(
     st.lists(OBJECTS, max_size=8).flatmap(lambda value: st.tuples(st.just(value), written(value))), st.integers(1, 99)
 )
@@ -117,6 +121,7 @@ def test_an_array_is_a_list_without_a_kind(whole: tuple[list[Any], str], piece_b
     assert (objects, document.is_list, document.kind) == (value, True, "")
 
 
+@FEWER
 @given(OBJECTS.filter(lambda value: "items" not in value), st.data(), st.integers(1, 99))
 def test_one_object_is_itself(value: dict[str, Any], data: st.DataObject, piece_bytes: int) -> None:
     [(document, objects)] = documents(data.draw(written(value)).encode(), piece_bytes)
@@ -124,6 +129,7 @@ def test_one_object_is_itself(value: dict[str, Any], data: st.DataObject, piece_
     assert not document.is_list
 
 
+@FEWER
 @given(lists(), st.integers(1, 200), st.data())
 def test_what_is_cut_off_is_never_taken_for_whole(
     whole: tuple[dict[str, Any], str], piece_bytes: int, data: st.DataObject
@@ -146,6 +152,7 @@ def parsed(text: str) -> Iterator[Any]:
         at = len(text) - len(text[at:].lstrip(" \t\r\n"))
 
 
+@FEWER
 @given(lists(), st.integers(1, 200), st.data())
 def test_what_no_parser_takes_is_refused(
     whole: tuple[dict[str, Any], str], piece_bytes: int, data: st.DataObject

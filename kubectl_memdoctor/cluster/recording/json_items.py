@@ -205,7 +205,7 @@ class JsonReader:
             byte = self._after_comma(ord("}"))
         window.at += 1
         if not document.is_list:
-            runs = self._decoded(start, window.at, document)
+            runs = self._decoded(start, window.at, "", "")
             yield Piece(document, self._text, window.base + start, window.base + window.at, runs)
 
     def _key(self) -> bytes:
@@ -303,11 +303,11 @@ class JsonReader:
     def _exactly(self, document: Document) -> tuple[int, list[Run]]:
         """The one object (or other value) that begins here."""
         end = self._value_end(self._window.at)
-        return end, self._decoded(self._window.at, end, document)
+        return end, self._decoded(self._window.at, end, document.kind, document.api_version)
 
-    def _decoded(self, start: int, end: int, document: Document) -> list[Run]:
+    def _decoded(self, start: int, end: int, list_kind: str, list_api_version: str) -> list[Run]:
         try:
-            return self._read(b"[%b]" % bytes(self._window.data[start:end]), document.kind, document.api_version)
+            return self._read(b"[%b]" % bytes(self._window.data[start:end]), list_kind, list_api_version)
         except _NOT_JSON as error:
             raise self._broken(start, error) from None
 

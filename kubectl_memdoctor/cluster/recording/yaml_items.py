@@ -117,13 +117,9 @@ class YamlReader:
     def _piece(self, document: Document, objects: list[bytes]) -> Piece:
         text = b",".join(objects)
         start = self._spool.append(text)
-        return Piece(
-            document,
-            self._spool,
-            start,
-            start + len(text),
-            self._read(b"[%b]" % text, document.kind, document.api_version),
-        )
+        list_kind = document.kind if document.is_list else ""
+        runs = self._read(b"[%b]" % text, list_kind, document.api_version)
+        return Piece(document, self._spool, start, start + len(text), runs)
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
         while not isinstance(event := self._parser.get_event(), end):
