@@ -20,7 +20,7 @@ from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import Evidence, Finding, MemoryChange, Owner, Remedy
 from kubectl_memdoctor.objects import Container, LimitRange, Pod, PodSpec
 from kubectl_memdoctor.owners import PodOwner, Revision
-from kubectl_memdoctor.pod_limit import LimitSource, is_static
+from kubectl_memdoctor.pod_limit import LimitSource, container_memory_limit, is_static
 
 RECREATED = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
 """Owners that leave a failing pod as it is when their template changes: it must be deleted to come back changed.
@@ -39,7 +39,10 @@ def complete(finding: Finding, pod: Pod, owner: PodOwner, limit_ranges: Sequence
     if remedy is None or not remedy.changes:
         return finding
     remedy = _with_requests(remedy, owner)
-    history = limit_history(owner, remedy.changes[0].container, _limit_of(pod.spec, remedy.changes[0].container), now)
+    container = remedy.changes[0].container
+    history = (
+        None if _is_default(pod, container) else limit_history(owner, container, _limit_of(pod.spec, container), now)
+    )
     remedy = _with_command(remedy, finding, pod, owner, limit_ranges)
     if history is None:
         return msgspec.structs.replace(finding, remedy=remedy)
@@ -49,6 +52,12 @@ def complete(finding: Finding, pod: Pod, owner: PodOwner, limit_ranges: Sequence
         evidence=(*finding.evidence, *history.evidence),
         remedy=msgspec.structs.replace(remedy, rollback=history.rollback),
     )
+
+
+def _is_default(pod: Pod, container: str | None) -> bool:
+    """Whether admission gave the limit: no template ever said it."""
+    limit = container_memory_limit(pod, container) if container is not None else None
+    return limit is not None and limit.from_limit_range
 
 
 def _with_requests(remedy: Remedy, owner: PodOwner) -> Remedy:
@@ -234,6 +243,9 @@ def limit_history(owner: PodOwner, container: str | None, current: str | None, n
     newest = revisions[-1]
     newest_limit = _limit_of(newest.template, container)
     if newest_limit != current:
+        if owner.kind == "Deployment" and owner.template and _limit_of(owner.template, container) == newest_limit:
+            # It is a pod of the newest template, changed on its way or since: by a webhook, or resized in place.
+            return None
         sentence = f"Revision {newest.number} of {_named(owner)} already says {newest_limit or 'no limit'}"
         return LimitHistory(
             f"{sentence}; this pod is of an older one", _revision_evidence(owner, container, newest), None
