@@ -1,6 +1,6 @@
 """Builds the programs of the test cluster from the Go module proxy: `python -m tests.cluster.build`.
 
-Builds only what the cache folder does not hold yet: about 8 minutes on two cores the first time. K8S_VERSION picks
+Builds only what the cache folder does not hold yet: five to ten minutes on two cores the first time. K8S_VERSION picks
 another Kubernetes; a folder in KUBEBUILDER_ASSETS is used as it is. Without Go, or elsewhere than on Linux, it says so
 in one line; with MEMDOCTOR_NO_SKIP set that is a failure.
 
