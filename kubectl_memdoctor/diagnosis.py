@@ -48,7 +48,7 @@ from kubectl_memdoctor.objects import (
 from kubectl_memdoctor.owner_lookup import TEMPLATE_HASH_LABEL, OwnerLookup
 from kubectl_memdoctor.pod_facts import pod_facts
 from kubectl_memdoctor.reading import Asked, Reading
-from kubectl_memdoctor.remedies import complete
+from kubectl_memdoctor.remedies import as_printed, complete
 from kubectl_memdoctor.rules import Rule, rules
 from kubectl_memdoctor.selection import Selection, each_once, find_pods, identity
 from kubectl_memdoctor.survey import Survey, pod_contexts
@@ -341,6 +341,10 @@ def _explains(rule: Rule, cause: Finding, symptom: Finding) -> bool:
 
 
 def _completed(subject: Subject, finding: Finding, owners: OwnerLookup) -> Finding:
+    if isinstance(subject, NamespaceContext):
+        involved = finding.involved_object
+        owner = owners.owner_of(involved.kind, subject.name, involved.name)
+        return msgspec.structs.replace(finding, owner=as_printed(owner)) if owner else finding
     if not isinstance(subject, PodContext):
         return finding
     finding = msgspec.structs.replace(finding, node=subject.pod.spec.node_name or None)

@@ -71,8 +71,7 @@ class OwnerLookup:
         if controller.kind == "ReplicaSet":
             return self._of_replica_set(pod, controller)
         if controller.kind == "Job":
-            job = self._get(JOBS, namespace, controller.name).answer()
-            return job_owner(job, namespace) if job else unread_owner(controller, namespace)
+            return self.owner_of("Job", namespace, controller.name) or unread_owner(controller, namespace)
         if controller.kind in _REVISIONED:
             workload = self._get(_REVISIONED[controller.kind], namespace, controller.name).answer()
             return revisioned_owner(
@@ -80,13 +79,21 @@ class OwnerLookup:
             )
         return plain_owner(controller, namespace, None)
 
+    def owner_of(self, kind: str, namespace: str, name: str) -> PodOwner | None:
+        """The object to change for a workload that has no pods yet; None where it is that itself, or is not known."""
+        if kind == "ReplicaSet":
+            replica_sets = self._list(REPLICA_SETS, namespace).answer()
+            own = next((entry for entry in replica_sets if entry.metadata.name == name), None)
+            return deployment_owner(own, namespace, replica_sets) if own else None
+        if kind == "Job":
+            job = self._get(JOBS, namespace, name).answer()
+            return job_owner(job, namespace) if job else None
+        return None
+
     def _of_replica_set(self, pod: Pod, controller: OwnerReference) -> PodOwner:
         namespace = pod.metadata.namespace
-        replica_sets = self._list(REPLICA_SETS, namespace).answer()
-        own = next((entry for entry in replica_sets if entry.metadata.name == controller.name), None)
-        if own is not None:
-            return deployment_owner(own, namespace, replica_sets)
-        return unread_owner(_deployment_by_name(pod, controller), namespace)
+        owner = self.owner_of("ReplicaSet", namespace, controller.name)
+        return owner or unread_owner(_deployment_by_name(pod, controller), namespace)
 
     def _list(self, resource: Resource[Any], namespace: str) -> Asked[list[Any]]:
         key = (resource.name, namespace, "")

@@ -34,7 +34,7 @@ JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name"
 
 def complete(finding: Finding, pod: Pod, owner: PodOwner, limit_ranges: Sequence[LimitRange], now: datetime) -> Finding:
     """The finding with its owner, the remedy's command and patch, and the history of the limit."""
-    finding = msgspec.structs.replace(finding, owner=Owner(kind=owner.kind, namespace=owner.namespace, name=owner.name))
+    finding = msgspec.structs.replace(finding, owner=as_printed(owner))
     remedy = finding.remedy
     if remedy is None or not remedy.changes:
         return finding
@@ -58,6 +58,10 @@ def _is_default(pod: Pod, container: str | None) -> bool:
     """Whether admission gave the limit: no template ever said it."""
     limit = container_memory_limit(pod, container) if container is not None else None
     return limit is not None and limit.from_limit_range
+
+
+def as_printed(owner: PodOwner) -> Owner:
+    return Owner(kind=owner.kind, namespace=owner.namespace, name=owner.name)
 
 
 def _with_requests(remedy: Remedy, owner: PodOwner) -> Remedy:
