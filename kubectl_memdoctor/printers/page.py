@@ -86,9 +86,12 @@ def _heading(text: str, layout: Layout) -> str:
 
 
 def _subject(finding: Finding) -> str:
-    """`default/web-1` for pods, else with the kind: `node/worker-1`, `shop/limitrange/defaults`."""
+    """`default/web-1` for pods, else with the kind: `node/worker-1`, `shop/replicaset/web-5d9c of deployment/web`."""
     involved = finding.involved_object
-    name = involved.name if involved.kind == "Pod" else f"{involved.kind.lower()}/{involved.name}"
+    name = involved.name
+    if involved.kind != "Pod":
+        own, owner = f"{involved.kind.lower()}/{involved.name}", workload_of(finding)
+        name = own if own == owner else f"{own} of {owner}"
     return f"{involved.namespace}/{name}" if involved.namespace else name
 
 
