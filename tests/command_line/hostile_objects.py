@@ -251,10 +251,11 @@ whole_objects = st.lists(
 @cache
 def recorded() -> tuple[list[Any], ...]:
     """The objects of each recorded case."""
-    return tuple(_objects(path) for path in sorted(CASES.glob("*/*.yaml")))
+    return tuple(objects_in(path) for path in sorted(CASES.glob("*/*.yaml")))
 
 
-def _objects(path: Path) -> list[Any]:
+def objects_in(path: Path) -> list[Any]:
+    """The objects of one recorded case, out of their Lists."""
     documents = [document for document in yaml.load_all(path.read_text(), yaml.CSafeLoader) if document]
     return [item for document in documents for item in document.get("items") or [document]]
 

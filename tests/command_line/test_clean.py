@@ -70,7 +70,7 @@ def obeyed(text: str) -> set[str]:
 
 
 @given(texts)
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 def test_a_cleaned_text_is_one_harmless_line(text: str) -> None:
     cleaned = clean(text)
     assert "\n" not in cleaned
@@ -139,7 +139,7 @@ def shown(what: Diagnosis, output: str, width: int | None = None) -> tuple[str, 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @given(pools, st.sampled_from([None, 80]))
-@settings(max_examples=30, derandomize=True, deadline=None)
+@settings(max_examples=20, derandomize=True, deadline=None)
 def test_no_output_lets_anything_through(output: str, pool: list[str], width: int | None) -> None:
     for text in shown(hostile_diagnosis(pool), output, width):
         assert not obeyed(text)
@@ -147,7 +147,7 @@ def test_no_output_lets_anything_through(output: str, pool: list[str], width: in
 
 @pytest.mark.parametrize("output", ["json", "yaml"])
 @given(pools)
-@settings(max_examples=30, derandomize=True, deadline=None)
+@settings(max_examples=20, derandomize=True, deadline=None)
 def test_a_document_holds_the_texts_as_they_are(output: str, pool: list[str]) -> None:
     what = hostile_diagnosis(pool)
     out, _ = shown(what, output)
@@ -156,7 +156,7 @@ def test_a_document_holds_the_texts_as_they_are(output: str, pool: list[str]) ->
 
 
 @given(pools)
-@settings(max_examples=30, derandomize=True, deadline=None)
+@settings(max_examples=20, derandomize=True, deadline=None)
 def test_a_row_of_a_table_is_one_line(pool: list[str]) -> None:
     out, _ = shown(hostile_diagnosis(pool, findings=1), "table")
     assert len(out.split("\n")) == len(["headers", "row", "end"])

@@ -83,13 +83,13 @@ def named_pods(objects: list[Any]) -> Iterator[str]:
 
 
 @given(objects=whole_objects)
-@settings(moderate, max_examples=40)
+@settings(moderate, max_examples=25)
 def test_generated_objects(objects: list[Any], file: Path) -> None:
     every_output_holds(file, objects)
 
 
 @given(seed=SEEDS)
-@settings(moderate, max_examples=40)
+@settings(moderate, max_examples=25)
 def test_recorded_objects_with_spoilt_fields(seed: int, file: Path) -> None:
     every_output_holds(file, without_other_types(spoilt(random.Random(seed))))
 
@@ -158,7 +158,7 @@ def parts(command: str) -> Iterator[tuple[list[str], str]]:
 
 
 @given(seed=SEEDS)
-@settings(moderate, max_examples=40)
+@settings(moderate, max_examples=25)
 def test_without_events_only_arithmetic_confirms(seed: int, file: Path) -> None:
     only_arithmetic_confirms(file, without_other_types(spoilt(random.Random(seed))))
 
@@ -178,7 +178,7 @@ def only_arithmetic_confirms(file: Path, objects: list[Any]) -> bool:
 
 
 @given(seed=SEEDS)
-@settings(moderate, max_examples=40)
+@settings(moderate, max_examples=25)
 def test_an_ample_limit_is_never_too_small_for_a_sandbox(seed: int, file: Path) -> None:
     assert not too_small(file, ample(without_other_types(spoilt(random.Random(seed)))))
 
@@ -219,5 +219,5 @@ def test_a_pod_of_elsewhere_and_foreign_objects_change_nothing(file: Path) -> No
         "status": {"phase": "Running"},
     }
     foreign = {"apiVersion": "example.org/v1", "kind": "Cat", "metadata": {"name": "tom"}, "spec": {"memory": "300m"}}
-    for objects in recorded():
+    for objects in recorded()[::3]:
         assert findings(file, [stranger, foreign, *objects]) == findings(file, [foreign, *objects, stranger])
