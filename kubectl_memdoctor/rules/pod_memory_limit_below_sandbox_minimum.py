@@ -2,7 +2,8 @@
 
 ## What it finds
 A pod-level memory limit under what the node's runtime needs to start a sandbox, on a pod whose sandbox is not failing
-at the moment: it waits for a node or for something else, or its limit was lowered in place after the start.
+at the moment: it waits for a node or for something else, its limit was lowered in place after the start, or its sandbox
+came up only after the runtime had named memory for the tries before.
 
 ## Why it matters
 Nothing shows until the pod is started again: after a node failure, an eviction, a roll-out. Then it stays in
@@ -25,16 +26,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubectl_memdoctor.context import PodContext, Trait, has_begun, may_be_resized
+from kubectl_memdoctor.evidence.event_groups import EventGroup
+from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Severity
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, small_limit_sentences
-from kubectl_memdoctor.objects import LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.objects import EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.sandbox_failure import sandbox_verdict
 from kubectl_memdoctor.small_limit import raise_limit
 
 SCOPE = PodContext
 TRAITS = Trait.SMALL_LIMIT
 NEEDS = (PODS,)
-USES = (NODES, LIMIT_RANGES, RUNTIME_CLASSES)
+USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES)
 SUPERSEDES = ("memory-quantity-fractional",)
 
 
@@ -55,7 +58,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
         confidence=confidence,
         involved_object=pod.involved(),
         message=(
-            "will not start again: its memory limit is too small for a pod's sandbox"
+            "may not start again: its memory limit is too small for a pod's sandbox"
             if begun
             else "will not start: its memory limit is too small for a pod's sandbox"
         ),
@@ -75,12 +78,19 @@ def _confidence(pod: PodContext, limit: int) -> Confidence | None:
 
 
 def _confidence_once_begun(pod: PodContext, limit: int) -> Confidence | None:
-    """A sandbox that started is a measurement too, unless the limit was changed afterwards."""
+    """A sandbox that started is a measurement too, unless the limit was changed afterwards or it took several tries."""
     if limit < PAGE_BYTES:
+        return Confidence.LIKELY
+    if limit < pod.minimum.high_bytes and any(_memory_errors(pod)):
         return Confidence.LIKELY
     resized = pod.limit.resized or may_be_resized(pod.pod)
     bar = pod.minimum.high_bytes if resized else pod.minimum.low_bytes
     return Confidence.POSSIBLE if limit < bar else None
+
+
+def _memory_errors(pod: PodContext) -> Iterator[EventGroup]:
+    """Tries to start the sandbox that memory ended, before one got through."""
+    return (error.events for error in pod.sandbox_errors if error.failure.proof is Proof.MEMORY)
 
 
 def _evidence(pod: PodContext) -> Iterator[Evidence]:
@@ -89,4 +99,6 @@ def _evidence(pod: PodContext) -> Iterator[Evidence]:
     yield pod.evidence("status.phase", pod.pod.status.phase or "unknown")
     if may_be_resized(pod.pod):
         yield pod.evidence("metadata.generation", f"{pod.pod.metadata.generation}: its spec was changed in place")
+    for group in _memory_errors(pod):
+        yield group.evidence()
     yield from pod.minimum.evidence
