@@ -136,7 +136,7 @@ def test_what_is_cut_off_is_never_taken_for_whole(
 ) -> None:
     content = whole[1].encode()
     cut = data.draw(st.integers(1, len(content) - 1))
-    with pytest.raises(AccessError, match=r"^error: memory: ends too early, in line \d+: save it again$"):
+    with pytest.raises(AccessError, match=r"^error: memory: (ends too early, in )?line \d+: .*save it again$"):
         documents(content[:cut], piece_bytes)
 
 
