@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Flag, Kind
 
-COLUMNS = 100
+COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def overview(pages: Iterable[Page]) -> Iterator[str]:
     yield ""
     yield "Commands:"
     for page in pages:
-        yield f"  {page.name:11} {page.summary.rstrip('.')}"
+        yield f"  {page.name:9} {page.summary.rstrip('.')}"
     yield ""
     yield "Usage:"
     yield f"  {PROGRAM} COMMAND [options]"
     yield ""
     yield f'Use "{PROGRAM} COMMAND --help" for more information about a command.'
-    yield f'Use "{PROGRAM} options" for a list of the options about the connection.'
+    yield f'Use "{PROGRAM} options" for --context, -n, --as and the like.'
 
 
 def command_help(page: Page) -> Iterator[str]:
@@ -66,7 +66,7 @@ def command_help(page: Page) -> Iterator[str]:
     yield f"  {PROGRAM} {page.usage}"
     if CONNECTION[0] in page.flags:
         yield ""
-        yield f'Use "{PROGRAM} options" for the options about the connection (--context, -n, --as ...).'
+        yield f'Use "{PROGRAM} options" for --context, -n, --as and the like.'
 
 
 def flag_lines(flags: Iterable[Flag]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Run on the recording that comes with the program: no cluster needed.
+"""Run on the recording that comes with the program, without a cluster.
 
 The recording holds healthy pods, a pod whose memory limit was typed with the wrong unit, one that is OOM-killed again
 and again, and one that fails for a reason that is not memory. With the name of a pod, that pod's page is shown.

@@ -1,4 +1,4 @@
-"""Explain a rule: what it finds, why it matters, when it is wrong, how to mend it.
+"""Explain a rule: what it finds, when it is wrong, how to mend it.
 
 Without a name all rules are listed.
 
@@ -28,23 +28,24 @@ COLUMNS = 100
 def run(line: CommandLine, screen: Screen) -> int:
     if len(line.words) > 1:
         raise UsageError("explain takes one rule")
-    text = rule_page(line.words[0]) if line.words else rule_list()
+    columns = min(screen.width or COLUMNS, COLUMNS)
+    text = rule_page(line.words[0], columns) if line.words else rule_list(columns)
     for row in text:
         print(row, file=screen.out)
     return NOTHING_FOUND
 
 
-def rule_list() -> Iterator[str]:
+def rule_list(columns: int) -> Iterator[str]:
     from kubectl_memdoctor.rules import rules
 
     longest = max(len(rule.name) for rule in rules())
     for rule in rules():
         yield from textwrap.wrap(
-            rule.summary, COLUMNS + 20, initial_indent=f"{rule.name:{longest}}  ", subsequent_indent=" " * (longest + 2)
+            rule.summary, columns, initial_indent=f"{rule.name:{longest}}  ", subsequent_indent=" " * (longest + 2)
         )
 
 
-def rule_page(name: str) -> Iterator[str]:
+def rule_page(name: str, columns: int) -> Iterator[str]:
     """Raises UsageError for a name that is no rule's."""
     from kubectl_memdoctor.rules import rules
 
@@ -56,11 +57,11 @@ def rule_page(name: str) -> Iterator[str]:
     yield name.upper()
     yield ""
     for block in pages[name].split("\n\n"):
-        yield from _block(block)
+        yield from _block(block, columns)
         yield ""
 
 
-def _block(block: str) -> Iterator[str]:
+def _block(block: str, columns: int) -> Iterator[str]:
     heading, _, rest = block.partition("\n") if block.startswith("## ") else ("", "", block)
     if heading:
         yield heading.removeprefix("## ").upper()
@@ -68,5 +69,5 @@ def _block(block: str) -> Iterator[str]:
         yield from (f"  {line}" for line in rest.splitlines())
     elif rest:
         yield from textwrap.wrap(
-            " ".join(rest.split()), COLUMNS, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+            " ".join(rest.split()), columns, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
         )

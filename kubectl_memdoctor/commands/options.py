@@ -1,6 +1,6 @@
-"""List the options about the connection, which the commands that look at pods take.
+"""List the options about the connection.
 
-They are kubectl's own, and mean what they mean in kubectl.
+The commands that look at pods take them. They are kubectl's own, and mean what they mean in kubectl.
 
 Examples:
   # The options
