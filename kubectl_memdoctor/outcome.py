@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
 from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
-from kubectl_memdoctor.flags import FAIL_ON, FILENAME, NO_HEADERS, OUTPUT, PODS, PROGRAM, STRICT, CommandLine
+from kubectl_memdoctor.flags import (
+    CONNECTION,
+    FAIL_ON,
+    FILENAME,
+    NO_HEADERS,
+    OUTPUT,
+    PODS,
+    PROGRAM,
+    STRICT,
+    CommandLine,
+)
 from kubectl_memdoctor.printers import Layout, printer
 from kubectl_memdoctor.printers.page import not_checked_sentences
 from kubectl_memdoctor.screen import Screen, discard
@@ -16,6 +26,8 @@ FOR_PROGRAMS = frozenset({"json", "yaml"})
 """Outputs that hold what was not checked themselves."""
 STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
+SAME_CLUSTER = frozenset({"kubeconfig", "context", "cluster", "server"})
+"""Flags that say which cluster is meant: a suggested command repeats them."""
 
 
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
@@ -37,9 +49,15 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
     if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
-        next_step = "" if output == "page" else _next_step(diagnosis.report.findings, line.values(FILENAME))
-        yield f"{_totals(diagnosis.report)}{next_step}"
+        yield _totals(diagnosis.report)
+        if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis.report, line):
+            yield f"For proof and fix: {_next_step(diagnosis.report.findings, line)}"
     yield from diagnosis.errors
+
+
+def _is_shipped(report: Report, line: CommandLine) -> bool:
+    """The demo's recording: `pod` does not find it again."""
+    return report.cluster.recording is not None and not line.values(FILENAME)
 
 
 def _is_on_page(diagnosis: Diagnosis, output: str) -> bool:
@@ -61,14 +79,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _next_step(findings: tuple[Finding, ...], filenames: tuple[str, ...]) -> str:
-    if not findings:
-        return ""
+def _next_step(findings: tuple[Finding, ...], line: CommandLine) -> str:
     worst = next((entry.involved_object for entry in findings if entry.involved_object.kind == "Pod"), None)
+    filenames = line.values(FILENAME)
     if worst is None or STANDARD_INPUT in filenames:
-        return " For proof and fix: -o page"
+        return "-o page"
     words = [worst.name, "-n", worst.namespace or "", *(word for name in filenames for word in ("-f", name))]
-    return f" For proof and fix: {PROGRAM} pod {shlex.join(words)}"
+    words += [
+        f"--{flag.name}={line.text(flag)}" for flag in CONNECTION if flag.name in SAME_CLUSTER and line.text(flag)
+    ]
+    return f"{PROGRAM} pod {shlex.join(words)}"
 
 
 def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:

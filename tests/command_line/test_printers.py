@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import yaml
 from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.finding import (
     LOOKED_WITHOUT,
+    Cluster,
     Confidence,
     Diagnosis,
     Evidence,
@@ -361,18 +363,44 @@ def test_a_healthy_cluster_gets_one_calm_line_beside_an_empty_result() -> None:
 
 
 def test_totals_and_the_next_step_stand_beside_the_table() -> None:
-    _, out, err = ended(diagnosis(finding(), WARNING, WARNING))
+    _, out, err = ended(in_cluster(finding(), WARNING, WARNING))
     assert len(out) == 2
     assert err == [
-        "3 findings (1 critical, 2 warning) in 3 pods on 1 node. For proof and fix: kubectl memdoctor pod web-1 -n shop"
+        "3 findings (1 critical, 2 warning) in 3 pods on 1 node.",
+        "For proof and fix: kubectl memdoctor pod web-1 -n shop",
     ]
 
 
-def test_the_next_step_reads_the_recording_that_was_read() -> None:
-    _, _, err = ended(diagnosis(finding()), "-f", "my dump.json", "-f", "b.yaml")
-    assert err[0].endswith("kubectl memdoctor pod web-1 -n shop -f 'my dump.json' -f b.yaml")
-    _, _, err = ended(diagnosis(finding()), "-f", "-")
-    assert err[0].endswith("For proof and fix: -o page")
+def in_cluster(*findings: Finding) -> Diagnosis:
+    what = diagnosis(*findings)
+    return replace(what, report=msgspec.structs.replace(what.report, cluster=Cluster(server="https://a")))
+
+
+NEXT_STEPS = [
+    (in_cluster(finding()), [], "kubectl memdoctor pod web-1 -n shop"),
+    (
+        in_cluster(finding()),
+        ["--context=prod", "--kubeconfig=my config", "--token=secret", "--as=jane"],
+        "kubectl memdoctor pod web-1 -n shop --context=prod '--kubeconfig=my config'",
+    ),
+    (in_cluster(of_node("worker-1")), [], "-o page"),
+    (
+        diagnosis(finding()),
+        ["-f", "my dump.json", "-f", "b.yaml"],
+        "kubectl memdoctor pod web-1 -n shop -f 'my dump.json' -f b.yaml",
+    ),
+    (diagnosis(finding()), ["-f", "-"], "-o page"),
+]
+
+
+@pytest.mark.parametrize(("what", "flags", "command"), NEXT_STEPS, ids=[command for _, _, command in NEXT_STEPS])
+def test_the_next_step_looks_at_the_same_cluster_or_recording(what: Diagnosis, flags: list[str], command: str) -> None:
+    _, _, err = ended(what, *flags)
+    assert err[-1] == f"For proof and fix: {command}"
+
+
+def test_the_recording_that_is_shipped_has_no_next_step_of_its_own() -> None:
+    assert len(ended(diagnosis(finding()))[2]) == 1
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])
