@@ -171,6 +171,7 @@ def selector_text(selector: LabelSelector) -> str:
 
 
 def _pods(reading: Reading, namespace: str | None, label_selector: str, field_selector: str) -> Iterator[Pod]:
+    """By namespace and name, as an API server lists them; a recording may hold them in any order."""
     pages = reading.source.list(PODS, namespace, label_selector=label_selector, field_selector=field_selector)
-    for page in pages:
-        yield from page.items
+    found = (pod for page in pages for pod in page.items)
+    yield from sorted(found, key=lambda pod: (pod.metadata.namespace, pod.metadata.name))

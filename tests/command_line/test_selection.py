@@ -136,7 +136,7 @@ def test_pods_by_name_in_all_namespaces() -> None:
 
 def test_pods_by_selector() -> None:
     assert found(label_selector="app=web") == (WEB, [])
-    assert found(label_selector="app=web", namespaces=None)[0] == [*WEB, "billing/web-1"]
+    assert found(label_selector="app=web", namespaces=None)[0] == ["billing/web-1", *WEB]
     assert found(label_selector="app in (api)")[0] == ["shop/api-1"]
     assert found(field_selector="metadata.name=api-1")[0] == ["shop/api-1"]
     assert found(label_selector="app=nothing") == ([], [])
