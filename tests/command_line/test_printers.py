@@ -37,7 +37,7 @@ from kubectl_memdoctor.finding import (
 from kubectl_memdoctor.flags import OUTPUTS, parse
 from kubectl_memdoctor.outcome import show
 from kubectl_memdoctor.printers import Layout, printer
-from kubectl_memdoctor.screen import Screen, open_screen
+from kubectl_memdoctor.screen import Progress, Screen, open_screen
 
 from .hostile_objects import CASES, objects_in
 from .made import COMMAND, EVENT, NOW, diagnosis, facts, finding, of_node
@@ -518,3 +518,43 @@ def test_limits_are_printed_as_written_and_in_bytes(tmp_path: Path, capsys: pyte
     main(["ns", "--all", "-f", str(recording(tmp_path / "odd.json", objects)), "-o", "page"])
     out = capsys.readouterr().out
     assert "64500k (64500000 bytes)" in out
+
+
+def progress_on(err: io.StringIO, monkeypatch: pytest.MonkeyPatch, *calls: tuple[float, int, int | None]) -> list[str]:
+    """What is written for calls of (seconds since the start, pods so far, pods still to come)."""
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    progress = Progress(Screen(io.StringIO(), err, None, False))
+    written = []
+    for seconds, pods, remaining in calls:
+        clock[0] = 100.0 + seconds
+        progress(pods, remaining)
+        written.append(err.getvalue())
+        err.seek(0)
+        err.truncate()
+    progress.close()
+    return [*written, err.getvalue()]
+
+
+def test_a_long_scan_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = (
+        (0.5, 500, 99_500),
+        (1.5, 12_500, 87_500),
+        (1.55, 13_000, 87_000),
+        (2.0, 99_500, 500),
+        (3.0, 100_000, None),
+    )
+    soon, first, too_soon, second, last, end = progress_on(Terminal(), monkeypatch, *calls)
+    assert (soon, too_soon) == ("", "")
+    assert first == "\rlooked at 12,500 of 100,000 pods ..."
+    assert second == "\rlooked at 99,500 of 100,000 pods ..."
+    assert last.rstrip() == "\rlooked at 100,000 pods ..."
+    assert len(last) == len(second)
+    assert end.startswith("\r")
+    assert end.endswith("\r")
+    assert end.strip() == ""
+
+
+def test_nothing_is_shown_where_nobody_watches_or_nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert progress_on(io.StringIO(), monkeypatch, (5.0, 500, 500)) == ["", ""]
+    assert progress_on(Terminal(), monkeypatch, (0.2, 500, 500), (0.9, 1000, None)) == ["", "", ""]
