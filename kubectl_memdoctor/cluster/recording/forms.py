@@ -147,20 +147,25 @@ class Form:
 _OLDER_GROUPS = {"apps": ("extensions",), "batch": ("extensions",)}
 """Deployments, ReplicaSets, DaemonSets and Jobs were in extensions/v1beta1 up to Kubernetes 1.15."""
 
-_FORMS: dict[tuple[str, str], Form] = {}
-for _resource in RESOURCES:
-    _group = _resource.api_version.rpartition("/")[0]
-    for _name in (_group, *_OLDER_GROUPS.get(_group, ())):
-        _FORMS[_resource.kind, _name] = Form(_resource, _resource.type)
-_FORMS[NODES.kind, ""] = Form(NODES, SavedNode)
-_FORMS[EVENTS.kind, "events.k8s.io"] = Form(EVENTS, EventsEvent, _core_event)
-_BY_KIND = {form.resource.kind: form for form in reversed(_FORMS.values())}
+
+def _known_forms() -> Iterator[tuple[str, str, Form]]:
+    """Kind, API group and form; the usual group of a kind before its other ones."""
+    for resource in RESOURCES:
+        group = resource.api_version.rpartition("/")[0]
+        written = SavedNode if resource is NODES else resource.type
+        for name in (group, *_OLDER_GROUPS.get(group, ())):
+            yield resource.kind, name, Form(resource, written)
+    yield EVENTS.kind, "events.k8s.io", Form(EVENTS, EventsEvent, _core_event)
+
+
+_FORMS = {(kind, group): form for kind, group, form in _known_forms()}
+_USUAL_FORMS = {kind: form for kind, _, form in reversed([*_known_forms()])}
 
 
 def form_of(kind: str, api_version: str) -> Form | None:
     """None for what no rule reads. Without an apiVersion the kind alone decides."""
     if not api_version:
-        return _BY_KIND.get(kind)
+        return _USUAL_FORMS.get(kind)
     return _FORMS.get((kind, api_version.rpartition("/")[0]))
 
 
@@ -171,8 +176,8 @@ def list_form(kind: str, api_version: str) -> Form | None:
 
 class InnerList(ApiObject, frozen=True, gc=False):
     kind: str = ""
-    api_version: str = ""
-    items: tuple[msgspec.Raw, ...] = ()
+    api_version: str | None = None
+    items: tuple[msgspec.Raw, ...] | None = None
 
 
 def inner_lists(array: bytes) -> list[InnerList]:

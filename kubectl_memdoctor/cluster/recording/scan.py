@@ -139,11 +139,12 @@ class Scan:
     def _inside(self, array: bytes, text: Text) -> Iterator[tuple[Form, list[Any]]]:
         """The items of Lists that are themselves items."""
         for inner in inner_lists(array):
-            self._note(Document(inner.kind, inner.api_version), text)
-            items = b",".join(map(bytes, inner.items))
+            api_version = inner.api_version or ""
+            self._note(Document(inner.kind, api_version), text)
+            items = b",".join(map(bytes, inner.items or ()))
             copy = SpooledText(text.name, iter(()), self._spool, in_folder=text.in_folder)
             copy.append(items)
-            for run in ItemReader().read(b"[%b]" % items, inner.kind, inner.api_version):
+            for run in ItemReader().read(b"[%b]" % items, inner.kind, api_version):
                 if run.kind:
                     yield from self._found(run, copy, 0)
 
