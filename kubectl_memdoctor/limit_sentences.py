@@ -123,8 +123,11 @@ def deciding_fields(limit: PodLimit) -> Iterator[tuple[str, str]]:
 
 
 def too_small(limit: PodLimit, minimum_bytes: int) -> tuple[ContainerLimit, ...]:
-    """The containers whose own limit is under what a sandbox needs: those to raise. All of them if only the sum is."""
-    small = tuple(entry for entry in limit.deciding if _bytes(entry) < minimum_bytes)
+    """The containers whose own limit is under what a sandbox needs: those to raise. All of them if only the sum is.
+
+    What starts no sandbox starts no container either, so those that run at another time count as well.
+    """
+    small = tuple(entry for entry in (*limit.deciding, *limit.others) if _bytes(entry) < minimum_bytes)
     return small or limit.deciding
 
 

@@ -57,6 +57,8 @@ class PodLimit:
     source: LimitSource | None = None
     deciding: tuple[ContainerLimit, ...] = ()
     """The containers whose limits make up the figure; none when the pod's own limit is it."""
+    others: tuple[ContainerLimit, ...] = ()
+    """Those whose limit takes no part in the figure: they run at another time, or the pod's own limit is it."""
     unlimited: tuple[str, ...] = ()
     """The containers without a memory limit, which is why the pod has none."""
     overhead_bytes: int = 0
@@ -106,6 +108,7 @@ def pod_memory_limit(pod: Pod, kubelet_version: str = "") -> PodLimit:
         quantity=_as_written(pod_level, deciding, total, overhead),
         source=_source(pod_level, deciding),
         deciding=deciding,
+        others=tuple(entry for entry in limits if _nano(entry.quantity) and entry not in deciding),
         overhead_bytes=_rounded_up(overhead),
         qos_class=qos_class,
         resized=resized,
