@@ -86,12 +86,16 @@ def _names(group: EventGroup, end: ContainerEnd) -> bool:
 
 
 def _led_to(pod: PodContext, group: EventGroup, end: ContainerEnd) -> bool:
-    """A repeated event keeps its first and last time only: a kill between them was most likely one of the rest. That
-    is not enough against a status that says OOMKilled."""
+    """The kubelet writes it before it stops the container, by the clock that its end is written by, too.
+
+    A repeated event keeps its first and last time only: a kill between them was most likely one of the rest. That
+    is not enough against a status that says OOMKilled.
+    """
     finished = end.terminated.finished_at
     if finished is None:
         return False
-    if any(_in_run(end, time) and _within_grace(pod, time, finished) for time in (group.last, group.first) if time):
+    times = (time for time in (group.last, group.first) if time is not None and time <= finished)
+    if any(_in_run(end, time) and _within_grace(pod, time, finished) for time in times):
         return True
     if group.count < 3 or group.first is None or group.last is None or end.terminated.reason == "OOMKilled":
         return False

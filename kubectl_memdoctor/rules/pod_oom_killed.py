@@ -37,7 +37,7 @@ SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
 USES = (EVENTS,)
-SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum",)
+SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed")
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
