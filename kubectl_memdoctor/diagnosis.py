@@ -128,7 +128,7 @@ def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | 
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = _examine(contexts, cluster, owners)
         report = _report(reading, survey, cluster, surroundings.origin.answer(), len(pods), findings)
-        return Diagnosis(report, tuple(pod_facts(context, findings) for context in contexts), errors)
+        return Diagnosis(report, tuple(map(pod_facts, contexts)), errors)
 
 
 def _event_selectors(selection: Selection) -> tuple[str, ...]:

@@ -202,7 +202,7 @@ class PodFacts:
     """One line: what a sandbox needs on this node, and how that is known."""
     terminations: tuple[Termination, ...]
     warning: Evidence | None
-    """The newest Warning event of the pod, when no finding explains it."""
+    """The newest Warning event of a pod that is not well."""
 
 
 @dataclass(frozen=True, slots=True)

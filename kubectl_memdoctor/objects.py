@@ -133,6 +133,7 @@ class ContainerStatus(ApiObject, frozen=True, gc=False):
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
     ready: bool = False
+    started: bool | None = None
     restart_count: int = 0
     resources: ResourceRequirements | None = None
     allocated_resources: dict[str, str] = {}

@@ -6,33 +6,27 @@ from collections.abc import Iterable
 
 from kubectl_memdoctor.context import PodContext
 from kubectl_memdoctor.evidence.event_groups import EventGroup
-from kubectl_memdoctor.finding import Evidence, Finding, PodFacts, Termination
+from kubectl_memdoctor.finding import Evidence, PodFacts, Termination
 from kubectl_memdoctor.limit_sentences import limit_line
 from kubectl_memdoctor.objects import ContainerStatus, Pod
 
-MEMORY_WARNINGS = frozenset({"Unhealthy", "BackOff"})
+SYMPTOMS = frozenset({"Unhealthy", "BackOff"})
 """Warnings that say that something failed, not why: the newest other one tells more."""
 
 
-def pod_facts(context: PodContext, findings: Iterable[Finding]) -> PodFacts:
+def pod_facts(context: PodContext) -> PodFacts:
     pod = context.pod
-    own = [
-        finding
-        for finding in findings
-        if finding.involved_object == context.involved(finding.involved_object.field_path)
-    ]
-    statuses = pod.status.container_statuses
     return PodFacts(
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
         status=pod_status(pod),
-        ready=f"{sum(status.ready for status in statuses)}/{len(pod.spec.containers)}",
+        ready=_ready(pod),
         node=pod.spec.node_name,
         qos_class=pod.status.qos_class or context.limit.qos_class,
         limit=limit_line(context.limit),
         minimum=context.minimum.reason,
         terminations=tuple(_terminations(context)),
-        warning=None if own else _newest_warning(context),
+        warning=_newest_warning(context),
     )
 
 
@@ -53,7 +47,7 @@ def _newest_warning(context: PodContext) -> Evidence | None:
     if _is_well(context.pod):
         return None
     warnings = [group for group in context.events if group.type == "Warning"]
-    telling = [group for group in warnings if group.reason not in MEMORY_WARNINGS]
+    telling = [group for group in warnings if group.reason not in SYMPTOMS]
     newest: EventGroup | None = next(iter(telling or warnings), None)
     return newest.evidence() if newest else None
 
@@ -69,23 +63,34 @@ def pod_status(pod: Pod) -> str:
 
     https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/printers/internalversion/printers.go (printPod)
     """
+    status = pod.status
     if pod.metadata.deletion_timestamp is not None:
-        return "Terminating"
+        if status.reason == "NodeLost":
+            return "Unknown"
+        if status.phase not in ("Succeeded", "Failed"):
+            return "Terminating"
     init = _init_status(pod)
-    if init is not None:
+    initialized = any(entry.type == "Initialized" and entry.status == "True" for entry in status.conditions)
+    if init is not None and not initialized:
         return init
-    words = [word for status in pod.status.container_statuses if (word := _state_word(status))]
-    reason = pod.status.reason or pod.status.phase or "Unknown"
+    words = [word for entry in status.container_statuses if (word := _state_word(entry))]
     if not words:
-        return reason
-    if words[-1] == "Completed" and any(status.ready for status in pod.status.container_statuses):
-        return "Running"
+        return init or _reason(pod)
+    if words[0] == "Completed" and any(entry.ready and entry.state.running for entry in status.container_statuses):
+        ready = any(entry.type == "Ready" and entry.status == "True" for entry in status.conditions)
+        return "Running" if ready else "NotReady"
     return words[0]
+
+
+def _reason(pod: Pod) -> str:
+    if any(entry.type == "PodScheduled" and entry.reason == "SchedulingGated" for entry in pod.status.conditions):
+        return "SchedulingGated"
+    return pod.status.reason or pod.status.phase or "Unknown"
 
 
 def _state_word(status: ContainerStatus) -> str:
     waiting, terminated = status.state.waiting, status.state.terminated
-    if waiting is not None:
+    if waiting is not None and waiting.reason:
         return waiting.reason
     if terminated is None:
         return ""
@@ -95,16 +100,28 @@ def _state_word(status: ContainerStatus) -> str:
 
 
 def _init_status(pod: Pod) -> str | None:
-    sidecars = {container.name for container in pod.spec.init_containers if container.restart_policy == "Always"}
-    statuses = pod.status.init_container_statuses
-    for index, status in enumerate(statuses):
+    """`Init:` and what the first init container does that is not done; a sidecar is done when it has started."""
+    sidecars = _sidecars(pod)
+    for index, status in enumerate(pod.status.init_container_statuses):
         terminated = status.state.terminated
         if terminated is not None and terminated.exit_code == 0:
             continue
-        if status.name in sidecars and (status.ready or status.state.running is not None):
+        if status.name in sidecars and status.started:
             continue
         word = _state_word(status)
         if word and word != "PodInitializing":
             return f"Init:{word}"
-        return f"Init:{index}/{len(statuses)}"
+        return f"Init:{index}/{len(pod.spec.init_containers)}"
     return None
+
+
+def _sidecars(pod: Pod) -> set[str]:
+    return {container.name for container in pod.spec.init_containers if container.restart_policy == "Always"}
+
+
+def _ready(pod: Pod) -> str:
+    """kubectl's READY column: sidecars count as containers."""
+    sidecars = _sidecars(pod)
+    beside = (entry for entry in pod.status.init_container_statuses if entry.name in sidecars)
+    ready = sum(entry.ready for entry in (*pod.status.container_statuses, *beside))
+    return f"{ready}/{len(pod.spec.containers) + len(sidecars)}"
