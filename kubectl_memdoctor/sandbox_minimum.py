@@ -75,10 +75,13 @@ class Row(_Entry, frozen=True, kw_only=True):
     before: str
     cgroups: tuple[str, ...]
     failed_bytes: int
-    """The largest limit with which no try started."""
+    """The largest limit up to which no try started."""
     ran_bytes: int
-    """The smallest limit from which on every try started."""
+    """The smallest limit from which on every try started. Between the two it is chance."""
     where: str
+    """Kernel, CPUs and number of tries; or who reports it."""
+    how: str
+    """How it was measured: builds, programs, and what a try is."""
 
 
 class Refusal(_Entry, frozen=True, kw_only=True):
@@ -225,7 +228,7 @@ def _described(runtime: str, kind: RuntimeKind) -> str:
 
 def _measurement(row: Row) -> Evidence:
     failed, ran = quantity.format_bytes(row.failed_bytes), quantity.format_bytes(row.ran_bytes)
-    value = f"up to {failed} none started, from {ran} on all did (cgroup {' and '.join(row.cgroups)}; {row.where})"
+    value = f"fails with {failed}, runs with {ran} (cgroup {' and '.join(row.cgroups)}, {row.where})"
     return Evidence(source="lab", object=f"{row.runtime} {row.version}", value=value)
 
 

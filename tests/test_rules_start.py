@@ -219,7 +219,8 @@ def test_under_one_page_arithmetic_decides(limit: str, words: str) -> None:
         ("100Ki", CRUN_OPAQUE, POSSIBLE),
         ("8Mi", RUNC_OOM, CONFIRMED),
         ("8Mi", RUNC_OPAQUE, POSSIBLE),
-        ("20Mi", RUNC_OOM, LIKELY),
+        ("20Mi", RUNC_OOM, CONFIRMED),
+        ("30Mi", RUNC_OOM, LIKELY),
     ],
 )
 def test_above_one_page_words_and_limit_decide_together(limit: str, words: str, expected: Confidence) -> None:
@@ -241,7 +242,7 @@ def test_above_one_page_words_and_limit_decide_together(limit: str, words: str, 
         ("512Mi", CNI, CONFIRMED),
         ("512Mi", SECCOMP, CONFIRMED),
         ("512Mi", DEADLINE, CONFIRMED),
-        ("20Mi", RUNC_OPAQUE, POSSIBLE),
+        ("30Mi", RUNC_OPAQUE, POSSIBLE),
         ("2Mi", CRUN_OPAQUE, POSSIBLE),
         (None, RUNC_OOM, POSSIBLE),
         (None, RUNC_OPAQUE, LIKELY),
@@ -301,7 +302,7 @@ def test_failures_of_long_ago_do_not_count_beside_new_ones() -> None:
     ("runtime", "handler", "limit", "words", "expected"),
     [
         ("containerd://1.7.24", None, "4Mi", RESET, (SANDBOX, POSSIBLE)),
-        ("containerd://1.7.24", "crun", "3Mi", CRUN_OPAQUE, (NOT_MEMORY, POSSIBLE)),
+        ("containerd://1.7.24", "crun", "2Mi", CRUN_OPAQUE, (NOT_MEMORY, POSSIBLE)),
         ("containerd://1.7.24", "crun", "8Mi", CRUN_OPAQUE, (NOT_MEMORY, LIKELY)),
         ("containerd://1.7.24", "kata", "128Mi", UNHEARD_OF, (SANDBOX, POSSIBLE)),
         ("containerd://1.7.24", "kata", "512Mi", UNHEARD_OF, (NOT_MEMORY, POSSIBLE)),
@@ -691,7 +692,7 @@ def test_a_running_pod_whose_limit_was_lowered_proves_nothing() -> None:
         ("300m", [(LATENT, CONFIRMED)]),
         ("32Ki", [(LATENT, LIKELY)]),
         ("4Mi", [(LATENT, POSSIBLE)]),
-        ("20Mi", []),
+        ("30Mi", []),
         (None, []),
     ],
 )
