@@ -342,7 +342,7 @@ def _evidence(node: Node | None, kind: RuntimeKind, span: _Span) -> Iterator[Evi
     yield span.low.evidence
     yield span.high.evidence
     cpus = _cpus(node)
-    if node is not None and cpus is not None and cpus * BYTES_PER_CPU > span.high.bytes:
+    if node is not None and cpus is not None and cpus * BYTES_PER_CPU > largest_known_minimum_bytes():
         more = quantity.format_bytes(cpus * BYTES_PER_CPU)
         yield _of_node(node, "status.capacity.cpu", f"{cpus} CPUs, for which an old kernel may need {more} more")
 

@@ -641,6 +641,12 @@ def test_a_tmpfs_without_room(
     assert verdicts(context(pod, event(NO_SPACE, "FailedMount"), where=node())) == expected
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("768Ki", [(VOLUME, LIKELY)]), ("3Mi", [])])
+def test_a_large_secret_needs_more_than_the_sandbox(limit: str, expected: list[tuple[str, Confidence]]) -> None:
+    pod = waiting_pod(limit, spec={"volumes": [TOKEN], "runtimeClassName": "crun"})
+    assert verdicts(context(pod, event(NO_SPACE, "FailedMount"), where=node())) == expected
+
+
 def test_a_small_figure_of_the_users_leaves_the_token_no_room() -> None:
     pod = waiting_pod("8Ki", spec={"volumes": [TOKEN]})
     told = verdicts(context(pod, event(NO_SPACE, "FailedMount"), where=node(), minimum_bytes=4096))

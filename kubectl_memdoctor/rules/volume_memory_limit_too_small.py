@@ -10,7 +10,8 @@ limit at most. Volumes are mounted before the sandbox is made, so under about 12
 The message speaks of a full device and of a Secret or token, never of memory. Making the Secret anew does not help.
 
 ## When it is wrong
-A full tmpfs under an ample limit has another cause, such as an emptyDir's own sizeLimit: that is not reported.
+A full tmpfs under an ample limit has another cause, such as an emptyDir's own sizeLimit: that is not reported. One
+projected volume of many large Secrets may need more than is reckoned with here.
 
 ## How to mend it
 Raise the memory limit where the pod's template is; sandbox-memory-limit-too-small says how much a pod needs at least.
@@ -50,13 +51,17 @@ _WHY = (
 CERTAINLY_FULL = 3 * PAGE_BYTES
 """Bytes. A token volume holds three files (token, ca.crt, namespace), and each takes a page at least."""
 
+NEVER_FULL = 2 << 20
+"""Bytes. A Secret has 1 MiB at most, and an update is written beside the old copy.
+https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/apis/core/types.go (MaxSecretSize)"""
+
 
 def find(pod: PodContext) -> Iterator[Finding]:
     limit = pod.limit.limit_bytes
     full = list(_full_volumes(pod))
     if limit is None or pod.limit.not_checked_reason or not full or pod.sandbox_errors:
         return
-    if limit >= max(pod.minimum.high_bytes, CERTAINLY_FULL):
+    if limit >= max(pod.minimum.high_bytes, NEVER_FULL):
         return
     _, newest = full[0]
     name = newest.volume or "of its own"
