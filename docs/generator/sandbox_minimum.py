@@ -30,7 +30,8 @@ def page() -> str:
         "# What a sandbox needs, measured",
         INTRODUCTION,
         _table(
-            ["runtime", "versions", "cgroup", "none started up to", "all started from", "how"], map(_row, known.rows)
+            ["runtime", "versions", "cgroup", "none started up to", "all started from", "where", "how"],
+            map(_row, known.rows),
         ),
         "## What engines refuse",
         REFUSALS,
@@ -45,7 +46,7 @@ def page() -> str:
 def _row(row: Row) -> list[str]:
     measured = f"{_versions(row.since, row.before)} (measured: {row.version})"
     figures = [format_bytes(row.failed_bytes), format_bytes(row.ran_bytes)]
-    return [row.runtime, measured, ", ".join(row.cgroups), *figures, row.where]
+    return [row.runtime, measured, ", ".join(row.cgroups), *figures, row.where, row.how]
 
 
 def _refusal(entry: Refusal) -> list[str]:
