@@ -400,6 +400,7 @@ FILES = [
     ("blank.yaml", b"\n \n", "is empty"),
     ("cut.json", GOOD[: len(GOOD) // 2], "ends too early"),
     ("cut.json.gz", gzip.compress(GOOD)[:-40], "ends too early"),
+    ("cut-list.yaml", b"apiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Pod\n", "ends too early"),
     ("cut.yaml", b"kind: Pod\nmetadata: {name: a", "not valid YAML"),
     ("broken.json", GOOD.replace(b":", b";", 9), "not valid JSON"),
     ("login.html", HTML.body, "is HTML or XML"),

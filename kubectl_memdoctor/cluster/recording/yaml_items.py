@@ -99,6 +99,9 @@ class YamlReader:
                 members[key] = value
             if isinstance(value, str):
                 document.note(key, value)
+        # kubectl writes keys in order: a list that was cut between two lines lacks what comes after its items.
+        if document.is_list and document.api_version and not document.kind:
+            raise refuse(self._name, "ends too early, without its kind: save it again")
         if not document.is_list:
             yield self._piece(document, [msgspec.json.encode(members)])
 
