@@ -75,7 +75,10 @@ def flag_lines(flags: Iterable[Flag]) -> Iterator[str]:
         if number:
             yield ""
         yield f"    {_spelling(flag)}:"
-        yield from textwrap.wrap(flag.help, COLUMNS, initial_indent="        ", subsequent_indent="        ")
+        indent = "        "
+        yield from textwrap.wrap(
+            flag.help, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
 
 def _spelling(flag: Flag) -> str:
