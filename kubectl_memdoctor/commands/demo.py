@@ -41,9 +41,11 @@ def run(line: CommandLine, screen: Screen) -> int:
     for text in (
         "",
         "This was a recording that comes with the program. Next:",
-        f"  {PROGRAM} demo {worst}    what proves the first row, and its fix",
-        f"  {PROGRAM} ns --all    your own cluster",
-        f"  {PROGRAM} explain    what is looked for",
+        "  # What proves the first row, and its fix",
+        f"  {PROGRAM} demo {worst}",
+        "  # Your own cluster; what is looked for",
+        f"  {PROGRAM} ns --all",
+        f"  {PROGRAM} explain",
     ):
         print(text, file=screen.err)
     return NOTHING_FOUND
