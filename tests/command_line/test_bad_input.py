@@ -10,6 +10,7 @@ import gzip
 import itertools
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -547,7 +548,7 @@ def test_a_reader_that_is_gone_already(arguments: tuple[str, ...], code: int, la
 
 
 def test_streams_that_are_closed(large: str) -> None:
-    shell = f'exec {sys.executable} -m kubectl_memdoctor ns -f "$0"'
+    shell = f'exec {shlex.quote(sys.executable)} -m kubectl_memdoctor ns -f "$0"'
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     for closed in (">&-", "2>&-"):
         done = subprocess.run(
