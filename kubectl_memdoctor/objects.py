@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from threading import Lock
 from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -401,6 +402,11 @@ class RawList(ApiObject, frozen=True, gc=False):
     items: tuple[msgspec.Raw, ...] | None = ()
 
 
+_BUILDING = Lock()
+"""One decoder is built at a time. msgspec shows what it knows of a struct to other threads before it knows all of it: a
+decoder that another thread builds with that crashes the program when it decodes."""
+
+
 @cache
 def _list_decoder(item: type[ApiObject]) -> msgspec.json.Decoder[Any]:
     page = msgspec.defstruct(
@@ -413,7 +419,11 @@ def _list_decoder(item: type[ApiObject]) -> msgspec.json.Decoder[Any]:
         gc=False,
         rename="camel",
     )
-    return msgspec.json.Decoder(page)
+    with _BUILDING:
+        return msgspec.json.Decoder(page)
+
+
+_RAW_LIST_DECODER = msgspec.json.Decoder(RawList)
 
 
 def decode_list(body: bytes | bytearray | memoryview, item: type[Object]) -> tuple[ListMeta, tuple[Object, ...]]:
@@ -425,13 +435,14 @@ def decode_list(body: bytes | bytearray | memoryview, item: type[Object]) -> tup
         page = _list_decoder(item).decode(body)
         return page.metadata, page.items or ()
     except msgspec.ValidationError:
-        raw = msgspec.json.decode(body, type=RawList)
+        raw = _RAW_LIST_DECODER.decode(body)
         return raw.metadata, tuple(decode(entry, item) for entry in raw.items or ())
 
 
 @cache
 def _decoder(type_: type[ApiObject]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
+    with _BUILDING:
+        return msgspec.json.Decoder(type_)
 
 
 def decode(body: bytes | bytearray | memoryview | msgspec.Raw, type_: type[Object]) -> Object:

@@ -44,6 +44,9 @@ class _Head(Struct, frozen=True):
     kind: str = ""
 
 
+_HEAD_DECODER = msgspec.json.Decoder(_Head)
+
+
 class _Version(Struct, frozen=True):
     git_version: str = msgspec.field(default="", name="gitVersion")
 
@@ -87,7 +90,7 @@ class ApiServer:
         if answer.status != 200:
             raise self._refusal(answer, resource, name=name)
         try:
-            if msgspec.json.decode(answer.body, type=_Head).kind != resource.kind:
+            if _HEAD_DECODER.decode(answer.body).kind != resource.kind:
                 raise foreign(answer, self.connection.server)
             return decode(answer.body, resource.type)
         except _UNDECODABLE:
@@ -132,9 +135,7 @@ class ApiServer:
     def _page(self, answer: Answer, resource: Resource[Object]) -> tuple[ListMeta, tuple[Object, ...]]:
         try:
             meta, items = decode_list(answer.body, resource.type)
-            is_list = bool(items or meta.continue_) or msgspec.json.decode(answer.body, type=_Head).kind.endswith(
-                "List"
-            )
+            is_list = bool(items or meta.continue_) or _HEAD_DECODER.decode(answer.body).kind.endswith("List")
         except _UNDECODABLE:
             is_list = False
         if not is_list:

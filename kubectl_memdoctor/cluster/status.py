@@ -36,6 +36,9 @@ class Status(Struct, frozen=True):
     details: StatusDetails | None = None
 
 
+_STATUS_DECODER = msgspec.json.Decoder(Status)
+"""Built here, not by the threads that need it: msgspec does not build the same one in two threads at once."""
+
 _UNNAMED: dict[int, tuple[str, str]] = {
     400: ("BadRequest", "the server rejected our request for an unknown reason"),
     401: ("Unauthorized", "the server has asked for the client to provide credentials"),
@@ -55,7 +58,7 @@ _UNNAMED: dict[int, tuple[str, str]] = {
 def read_status(answer: Answer) -> Status | None:
     """The Status object in an answer; None when the body is something else."""
     try:
-        status = msgspec.json.decode(answer.body, type=Status)
+        status = _STATUS_DECODER.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return status if status.kind == "Status" else None
