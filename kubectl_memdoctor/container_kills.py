@@ -278,7 +278,7 @@ def _marked(pod: PodContext, end: ContainerEnd) -> Kill:
     if limit is None:
         confidence = Confidence.CONFIRMED if node_event else Confidence.LIKELY
         return Kill(end, Killer.NODE, confidence, node_event=node_event)
-    if node_event is not None:
+    if node_event is not None or exceeds_node(pod, limit):
         return Kill(end, Killer.NODE, Confidence.LIKELY, node_event=node_event)
     if limit.of_pod:
         return Kill(end, Killer.POD, Confidence.LIKELY)
@@ -287,8 +287,10 @@ def _marked(pod: PodContext, end: ContainerEnd) -> Kill:
 
 
 def _child_confidence(pod: PodContext, end: ContainerEnd) -> Confidence:
-    """cgroup v1 tells every container below of an OOM kill at the pod's limit: with another one killed at the same
-    moment, the mark may be that one's."""
+    """cgroup v1 tells every container below of an OOM kill at the limit of the pod, or of all pods together: seen, with
+    a container that had lost no process. With another one of the pod killed at the same moment, the mark may be that
+    one's. https://github.com/torvalds/linux/blob/v6.1/mm/memcontrol.c (mem_cgroup_oom_notify)
+    """
     others = (
         other.terminated.finished_at
         for other in pod.ends
@@ -296,7 +298,7 @@ def _child_confidence(pod: PodContext, end: ContainerEnd) -> Confidence:
     )
     lifetime = (end.terminated.started_at, end.terminated.finished_at)
     shared = any(_during(time, lifetime) for time in others)
-    return Confidence.LIKELY if shared else Confidence.CONFIRMED
+    return Confidence.POSSIBLE if shared else Confidence.LIKELY
 
 
 def _during(time: datetime | None, lifetime: tuple[datetime | None, datetime | None]) -> bool:
@@ -304,6 +306,14 @@ def _during(time: datetime | None, lifetime: tuple[datetime | None, datetime | N
     if time is None or start is None or finish is None:
         return True
     return start <= time and time - finish <= SAME_MOMENT
+
+
+def exceeds_node(pod: PodContext, limit: LimitInForce) -> bool:
+    """Whether the limit is more than all pods of the node may use together: that runs out first, and the kernel then
+    marks the container just the same. https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/
+    """
+    allocatable = _bytes(pod.node.status.allocatable.get("memory")) if pod.node else None
+    return allocatable is not None and limit.bytes > allocatable
 
 
 def _node_oom(pod: PodContext, end: ContainerEnd) -> Evidence | None:

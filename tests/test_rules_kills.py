@@ -146,9 +146,9 @@ LIVENESS = "Container app failed liveness probe, will be restarted"
         (None, "1Gi", ended(), Killer.POD, Confidence.LIKELY),
         ("0", "1Gi", ended(), Killer.POD, Confidence.LIKELY),
         (None, None, ended(), Killer.NODE, Confidence.LIKELY),
-        ("256Mi", None, ended(exit_code=0), Killer.CHILD, Confidence.CONFIRMED),
-        ("256Mi", None, ended(exit_code=143), Killer.CHILD, Confidence.CONFIRMED),
-        (None, None, ended(exit_code=1), Killer.CHILD, Confidence.CONFIRMED),
+        ("256Mi", None, ended(exit_code=0), Killer.CHILD, Confidence.LIKELY),
+        ("256Mi", None, ended(exit_code=143), Killer.CHILD, Confidence.LIKELY),
+        (None, None, ended(exit_code=1), Killer.CHILD, Confidence.LIKELY),
         ("256Mi", None, ended("Error"), Killer.OTHER, Confidence.POSSIBLE),
         (None, None, ended("Error"), Killer.OTHER, Confidence.POSSIBLE),
         ("256Mi", None, ended(""), Killer.OTHER, Confidence.POSSIBLE),
@@ -160,6 +160,24 @@ def test_limits_and_exit_code_tell_who_killed(
     pod = context(running_pod(end, limit=limit, pod_limit=pod_limit))
     assert killer_of(pod) == (killer, confidence)
     assert [found.rule for found in findings(pod)] == [KILL_RULES[killer]]
+
+
+@pytest.mark.parametrize(("allocatable", "killer"), [("200Mi", Killer.NODE), ("256Mi", Killer.CONTAINER)])
+def test_a_limit_above_what_the_node_has_is_never_reached(allocatable: str, killer: Killer) -> None:
+    pod = context(running_pod(ended(), limit="256Mi"), nodes={"worker-1": node("worker-1", allocatable)})
+    assert killer_of(pod)[0] is killer
+    assert [found.rule for found in findings(pod)] == [KILL_RULES[killer]]
+
+
+MARKED = (("app", ended()), ("beside", ended(exit_code=0)))
+
+
+def test_a_mark_beside_a_killed_container_may_be_that_ones() -> None:
+    statuses = [{"name": name, "restartCount": 1, "state": {"terminated": end["terminated"]}} for name, end in MARKED]
+    pod = context(running_pod(ended(), status={"containerStatuses": statuses}))
+    assert [(kill.title, kill.newest.confidence) for kill in killed_containers(pod, Killer.CHILD)] == [
+        ("its container beside", Confidence.POSSIBLE)
+    ]
 
 
 @pytest.mark.parametrize(

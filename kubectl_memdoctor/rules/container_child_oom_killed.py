@@ -10,8 +10,10 @@ this may take its work along while the program goes on as if nothing had happene
 may not have done all it should.
 
 ## When it is wrong
-On cgroup v1 a kill at the pod's limit marks all of the pod's containers: where another one was killed at the same time,
-the finding is only *likely*. A kill while the container is still running leaves nothing in the status and is not found.
+On cgroup v1 a kill at the pod's limit, or at that of all pods of the node together (allocatable), marks every container
+below it, also those that lost no process: the finding is never more than *likely*, and *possible* where another
+container of the pod was killed at the same time. A kill while the container still runs leaves nothing in the status and
+is not found.
 
 ## How to mend it
 Raise the container's limit, or run fewer processes side by side in it. With cgroup v2 the kubelet has the kernel kill
@@ -66,6 +68,7 @@ def _while(killed: KilledContainer) -> str:
 def _details(killed: KilledContainer) -> Iterator[str]:
     kill = killed.newest
     yield "The runtime marks a container OOMKilled as soon as any process in it is killed, and the mark stays."
+    yield "On cgroup v1 a kill at the limit of the pod, or of all pods of the node, leaves this mark as well."
     if kill.reason is not None:
         yield f"What ended the container itself: {kill.reason.words}."
     elif kill.end.terminated.exit_code == 0 and killed.title.startswith("its init container "):

@@ -1,9 +1,10 @@
 """A container was killed because its node ran out of memory, not because of a limit.
 
 ## What it finds
-A container that ended with the reason OOMKilled and exit code 137 while neither it nor its pod has a memory limit; and
-any container that was killed (exit code 137) in the moment in which its node reported that it ran out of memory itself
-(SystemOOM, or the kernel's "Out of memory" line that node-problem-detector repeats).
+A container that ended with the reason OOMKilled and exit code 137 while neither it nor its pod has a memory limit, or
+while that limit is more than all pods of the node may use together; and any container that was killed (exit code 137)
+in the moment in which its node reported that it ran out of memory itself (SystemOOM, or the kernel's "Out of memory"
+line that node-problem-detector repeats).
 
 ## Why it matters
 Raising a limit does not help, there is none to raise. The kernel picks its victim by size and QoS class: the container
@@ -65,6 +66,8 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     pod = killed.pod
     if killed.limit is None:
         yield "Neither the container nor its pod has a memory limit: only the node's memory could run out."
+    elif killed.newest.node_event is None:
+        yield f"Its limit of {killed.limit.words} is more than all pods of the node may use together."
     else:
         yield f"The node reported it in the same moment: the limit of {killed.limit.words} need not have been reached."
     if killed.newest.node_event is None:
@@ -85,6 +88,8 @@ def _room(pod: PodContext) -> Iterator[str]:
 def _ruled_out(killed: KilledContainer) -> Iterator[RuledOut]:
     if killed.limit is None:
         yield RuledOut(cause="memory limit", because="neither the container nor the pod has one")
+    elif killed.newest.node_event is None:
+        yield RuledOut(cause="memory limit", because="the node's memory is smaller")
 
 
 def _remedy(pod: PodContext) -> Remedy:
