@@ -13,8 +13,8 @@ Knowing that the limit is fine saves raising it in vain.
 
 ## When it is wrong
 A pod can use up an ample limit before its sandbox starts: a memory-backed volume that fills it, or kernel memory that
-old kernels (3.10) charge to the pod. Where the runtime itself speaks of an OOM kill under an ample limit, this finding is
-only *possible*, and the kernel log of the node decides.
+old kernels (3.10) charge to the pod. Where the runtime itself speaks of an OOM kill under an ample limit, this finding
+is only *possible*, and the kernel log of the node decides.
 
 ## How to mend it
 Follow the error that is shown: it comes from the node's runtime or network plugin.
