@@ -56,6 +56,16 @@ class Document:
             self.message = value
 
 
+class _Outermost(msgspec.Struct, rename="camel", frozen=True):
+    kind: str = ""
+    api_version: str = ""
+    message: str = ""
+    items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_OUTERMOST_DECODER = msgspec.json.Decoder(_Outermost)
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Some objects of one document: bytes `start` to `end` of `text`, comma-separated, and what they are."""
@@ -164,7 +174,7 @@ class JsonReader:
             document = Document()
             window.forget()
             if first == ord("{"):
-                yield from self._object(document)
+                yield from self._whole_object(document) or self._object(document)
             elif first == ord("["):
                 document.is_list = True
                 yield from self._array(document)
@@ -188,6 +198,33 @@ class JsonReader:
             raise self._broken(window.at)
         elif not (window.skip_past(LOG_ENDS) and window.skip_past(b"\n")):
             raise self._broken(len(window.data))
+
+    def _whole_object(self, document: Document) -> list[Piece]:
+        """One object that is a line of its own, or all of the text, as most are that are not in a List. Nothing where
+        it is not that, or is a List."""
+        window = self._window
+        start = window.at
+        for end in self._likely_ends(start):
+            try:
+                outermost = _OUTERMOST_DECODER.decode(window.data[start:end])
+            except _NOT_JSON:
+                continue
+            if outermost.items is not msgspec.UNSET:
+                break
+            document.kind, document.api_version = outermost.kind, outermost.api_version
+            document.message = outermost.message
+            runs = self._decoded(start, end, "", "")
+            window.at = end
+            return [Piece(document, self._text, window.base + start, window.base + end, runs)]
+        return []
+
+    def _likely_ends(self, start: int) -> Iterator[int]:
+        window = self._window
+        end_of_line = window.data.find(b"\n", start)
+        if end_of_line >= 0:
+            yield end_of_line
+        if window.ended and (end_of_line < 0 or window.base == 0):
+            yield len(window.data)
 
     def _object(self, document: Document) -> Iterator[Piece]:
         window = self._window
