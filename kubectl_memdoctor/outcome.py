@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
 from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
 from kubectl_memdoctor.flags import (
+    ALL,
     CONNECTION,
     FAIL_ON,
     FILENAME,
+    NAMESPACE,
     NO_HEADERS,
     OUTPUT,
     PODS,
@@ -20,6 +22,7 @@ from kubectl_memdoctor.flags import (
 )
 from kubectl_memdoctor.printers import Layout, printer
 from kubectl_memdoctor.printers.page import not_checked_sentences
+from kubectl_memdoctor.remedies import addressed
 from kubectl_memdoctor.screen import Screen, discard
 
 FOR_PROGRAMS = frozenset({"json", "yaml"})
@@ -27,12 +30,15 @@ FOR_PROGRAMS = frozenset({"json", "yaml"})
 STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
 SAME_CLUSTER = frozenset({"kubeconfig", "context", "cluster", "server"})
-"""Flags that say which cluster is meant: a suggested command repeats them."""
+"""Flags that say which cluster is meant: a suggested command repeats them, so that pasted it reaches no other one.
+Identities are left out: whoever may look need not be who may change."""
 
 
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
     """Prints by -o, else as `output`. Returns the exit code, whether or not the reader stops early (`| head`)."""
     output = line.text(OUTPUT) or output
+    if not line.values(FILENAME):
+        diagnosis = addressed(diagnosis, shlex.join(_cluster_flags(line)))
     layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
     try:
         for text in printer(output)(diagnosis, layout):
@@ -49,7 +55,7 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
     if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
-        yield _totals(diagnosis.report)
+        yield _totals(diagnosis.report, line)
         if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis.report, line):
             yield f"For proof and fix: {_next_step(diagnosis.report.findings, line)}"
     yield from diagnosis.errors
@@ -64,11 +70,17 @@ def _is_on_page(diagnosis: Diagnosis, output: str) -> bool:
     return output == "page" and bool(diagnosis.pods or diagnosis.report.findings)
 
 
-def _totals(report: Report) -> str:
+def _where(line: CommandLine) -> str:
+    """Only what the command line says: the namespace of a kubeconfig context is not known here."""
+    named = line.text(NAMESPACE)
+    return f" in {named} namespace" if named and not line.flag(ALL) else ""
+
+
+def _totals(report: Report, line: CommandLine) -> str:
     summary = report.summary
     looked = f"{_count(summary.pods, 'pod')} on {_count(summary.nodes, 'node')}"
     if not report.findings:
-        return f"Nothing found: looked at {looked}." if summary.pods else "No pods found."
+        return f"Nothing found: looked at {looked}." if summary.pods else f"No pods found{_where(line)}."
     counts = ", ".join(
         f"{summary.findings[severity]} {severity}" for severity in SEVERITIES if summary.findings[severity]
     )
@@ -85,10 +97,11 @@ def _next_step(findings: tuple[Finding, ...], line: CommandLine) -> str:
     if worst is None or STANDARD_INPUT in filenames:
         return "-o page"
     words = [worst.name, "-n", worst.namespace or "", *(word for name in filenames for word in ("-f", name))]
-    words += [
-        f"--{flag.name}={line.text(flag)}" for flag in CONNECTION if flag.name in SAME_CLUSTER and line.text(flag)
-    ]
-    return f"{PROGRAM} pod {shlex.join(words)}"
+    return f"{PROGRAM} pod {shlex.join([*words, *_cluster_flags(line)])}"
+
+
+def _cluster_flags(line: CommandLine) -> list[str]:
+    return [f"--{flag.name}={line.text(flag)}" for flag in CONNECTION if flag.name in SAME_CLUSTER and line.text(flag)]
 
 
 def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:

@@ -6,6 +6,7 @@ same change as a strategic merge patch of the owner, together with what the owne
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import msgspec
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.duration import human_duration
-from kubectl_memdoctor.finding import Evidence, Finding, MemoryChange, Owner, Remedy
+from kubectl_memdoctor.finding import Diagnosis, Evidence, Finding, MemoryChange, Owner, Remedy
 from kubectl_memdoctor.objects import Container, LimitRange, Pod, PodSpec
 from kubectl_memdoctor.owners import PodOwner, Revision
 from kubectl_memdoctor.pod_limit import LimitSource, container_memory_limit, is_static
@@ -153,6 +154,25 @@ def _command(owner: PodOwner, pod: Pod, changes: Sequence[MemoryChange], patch: 
     if owner.kind in RECREATED:
         return f"{change} && {kubectl(owner.namespace)} delete pod {shlex.quote(pod.metadata.name)}"
     return change
+
+
+def addressed(diagnosis: Diagnosis, flags: str) -> Diagnosis:
+    """With commands that reach the cluster that `flags` name (`--context=prod`) rather than the current one."""
+    if not flags:
+        return diagnosis
+    findings = tuple(_addressed(finding, flags) for finding in diagnosis.report.findings)
+    return dataclasses.replace(diagnosis, report=msgspec.structs.replace(diagnosis.report, findings=findings))
+
+
+def _addressed(finding: Finding, flags: str) -> Finding:
+    if finding.remedy is None:
+        return finding
+    command, rollback = (
+        text and text.replace("kubectl -n ", f"kubectl {flags} -n ")
+        for text in (finding.remedy.command, finding.remedy.rollback)
+    )
+    remedy = msgspec.structs.replace(finding.remedy, command=command, rollback=rollback)
+    return msgspec.structs.replace(finding, remedy=remedy)
 
 
 def kubectl(namespace: str) -> str:
