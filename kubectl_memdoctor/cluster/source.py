@@ -41,10 +41,10 @@ class NotFound(AccessError):
 
 
 class Unreadable(AccessError):
-    """One resource cannot be read (403, or 404 for the whole resource), the rest may be.
+    """One resource cannot be read (403, 404 for the whole resource, 500 and more again and again), the rest may be.
 
-    Where the resource is optional it becomes a `notChecked` entry with `reason` ("forbidden: ...", "not served: ..."),
-    else its text is printed as any AccessError's.
+    Where the resource is optional it becomes a `notChecked` entry with `reason` ("forbidden: ...", "not served: ...",
+    "failed: ..."), else its text is printed as any AccessError's.
     """
 
     def __init__(self, message: str, *, resource: str, reason: str) -> None:

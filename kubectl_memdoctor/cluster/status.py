@@ -87,6 +87,8 @@ def failure(answer: Answer, resource: Resource[Any], name: str | None, selectors
         return Unreadable(line, resource=resource.group_resource, reason=f"forbidden: {one_line(status.message)}")
     if answer.status == 404:
         return Unreadable(line, resource=resource.group_resource, reason=f"not served: {one_line(status.message)}")
+    if answer.status >= 500:
+        return Unreadable(line, resource=resource.group_resource, reason=f"failed: {message}")
     return AccessError(line)
 
 
