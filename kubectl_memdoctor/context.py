@@ -311,7 +311,8 @@ class PodContext:
 
     @cached_property
     def limit(self) -> PodLimit:
-        return pod_memory_limit(self.pod)
+        kubelet_version = self.node.status.node_info.kubelet_version if self.node else ""
+        return pod_memory_limit(self.pod, kubelet_version)
 
     def container_limit(self, name: str) -> ContainerLimit | None:
         return container_memory_limit(self.pod, name)
