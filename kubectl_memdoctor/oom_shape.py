@@ -89,7 +89,8 @@ def _pace_sentence(shape: OomShape) -> Iterator[str]:
     if shape.pace is Pace.AT_START:
         which = "every start" if shape.every_start else "its last start" if shape.restarts else "its start"
         purpose = "for its work" if shape.initialises else "just to start"
-        yield f"It was killed {after} after {which}: it needs more than this {purpose}."
+        moment = "at once" if after == "0s" else after
+        yield f"It was killed {moment} after {which}: it needs more than this {purpose}."
     elif shape.pace is Pace.AT_WORK:
         yield f"It was killed {after} after its start: it started well, and what it then did took more."
     elif shape.pace is Pace.GROWS:

@@ -6,6 +6,7 @@ share a page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -162,7 +163,12 @@ def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
     for (resource, reason), (blind, unsure) in groups.items():
         parts = [f"{_rules(blind)} could not look"] if blind else []
         parts += [f"{_rules(unsure)} looked without"] if unsure else []
-        yield f"{resource}: {reason}" + (f": {'; '.join(parts)}" if parts else "")
+        yield f"{resource}: {_short_reason(reason)}" + (f": {'; '.join(parts)}" if parts else "")
+
+
+def _short_reason(reason: str) -> str:
+    """`forbidden: events is forbidden: User ...` without its first half, which says the same."""
+    return re.sub(r"^forbidden: .{1,300}? is forbidden: ", "forbidden: ", reason)
 
 
 def _rules(names: list[str]) -> str:
@@ -196,9 +202,14 @@ def _healthy(pods: list[PodFacts], now: datetime, layout: Layout) -> list[list[s
 
 def _many(pods: list[PodFacts], layout: Layout) -> Iterator[str]:
     yield f"Nothing about memory in {len(pods)} pods:"
-    rows = [[pod.namespace, pod.name, pod.ready, pod.status, pod.qos_class, pod.limit] for pod in pods]
+    rows = [[pod.namespace, pod.name, pod.ready, pod.status, pod.qos_class, _short_limit(pod.limit)] for pod in pods]
     headers = ["NAMESPACE", "NAME", "READY", "STATUS", "QOS", "MEMORY LIMIT"]
     yield from (f"  {line}" for line in table([headers, *rows] if layout.headers else rows))
+
+
+def _short_limit(line: str) -> str:
+    """`256Mi (268435456 bytes), from ...` -> `256Mi`, `no pod-level limit: ...` -> `no pod-level limit`."""
+    return re.split(r" \(|: ", line)[0]
 
 
 def _facts(pod: PodFacts, now: datetime, layout: Layout) -> Iterator[str]:
