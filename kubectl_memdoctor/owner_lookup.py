@@ -7,6 +7,7 @@ from typing import Any
 from kubectl_memdoctor.objects import (
     CONTROLLER_REVISIONS,
     DAEMON_SETS,
+    DEPLOYMENTS,
     JOBS,
     REPLICA_SETS,
     STATEFUL_SETS,
@@ -48,6 +49,7 @@ class OwnerLookup:
         namespace = pod.metadata.namespace
         if controller.kind == "ReplicaSet":
             self._list(REPLICA_SETS, namespace)
+            self._list(DEPLOYMENTS, namespace)
         elif controller.kind == "Job":
             self._get(JOBS, namespace, controller.name)
         elif controller.kind in _REVISIONED:
@@ -84,11 +86,17 @@ class OwnerLookup:
         if kind == "ReplicaSet":
             replica_sets = self._list(REPLICA_SETS, namespace).answer()
             own = next((entry for entry in replica_sets if entry.metadata.name == name), None)
-            return deployment_owner(own, namespace, replica_sets) if own else None
+            return deployment_owner(own, namespace, replica_sets, self._deployments_of(own)) if own else None
         if kind == "Job":
             job = self._get(JOBS, namespace, name).answer()
             return job_owner(job, namespace) if job else None
         return None
+
+    def _deployments_of(self, replica_set: Workload) -> list[Workload]:
+        """All of the namespace; none where the ReplicaSet is nobody's."""
+        if replica_set.metadata.controller() is None:
+            return []
+        return self._list(DEPLOYMENTS, replica_set.metadata.namespace).answer()
 
     def _of_replica_set(self, pod: Pod, controller: OwnerReference) -> PodOwner:
         namespace = pod.metadata.namespace

@@ -88,13 +88,21 @@ def unread_owner(reference: OwnerReference, namespace: str) -> PodOwner:
     return PodOwner(reference.kind, namespace, reference.name, known=is_built_in(reference))
 
 
-def deployment_owner(replica_set: Workload, namespace: str, siblings: Iterable[Workload]) -> PodOwner:
-    """A ReplicaSet's Deployment with its history, or the ReplicaSet itself when nothing controls it."""
+def deployment_owner(
+    replica_set: Workload, namespace: str, siblings: Iterable[Workload], deployments: Iterable[Workload]
+) -> PodOwner:
+    """A ReplicaSet's Deployment with its history, or the ReplicaSet itself when nothing controls it.
+
+    A ReplicaSet gets its Deployment's annotations, not its labels: who writes the Deployment may stand there only.
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/deployment/util/deployment_util.go
+    (SetNewReplicaSetAnnotations)
+    """
     controller = replica_set.metadata.controller()
     if controller is None:
         return _workload_owner("ReplicaSet", namespace, replica_set)
     if controller.kind != "Deployment" or not is_built_in(controller):
         return unread_owner(controller, namespace)
+    own = next((entry.metadata for entry in deployments if entry.metadata.name == controller.name), ObjectMeta())
     of_same = (entry for entry in siblings if _controlled_by(entry.metadata, controller))
     revisions = sorted(map(_replica_set_revision, of_same), key=lambda revision: revision.number)
     return PodOwner(
@@ -104,7 +112,7 @@ def deployment_owner(replica_set: Workload, namespace: str, siblings: Iterable[W
         known=True,
         template=replica_set.spec.template.spec,
         revisions=tuple(revisions),
-        manager=manager_of(replica_set.metadata),
+        manager=manager_of(own) or manager_of(replica_set.metadata),
     )
 
 

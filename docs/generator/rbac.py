@@ -71,7 +71,12 @@ RIGHTS = (
         "which Deployment a pod comes from, its template and its earlier revisions",
         f"the Deployment is guessed from the pod's labels; since when its limit is what it is; {UNREAD_TEMPLATE}",
     ),
-    Right(DEPLOYMENTS, BOTH, "the pods of a Deployment given by name", BY_NAME.format("deploy")),
+    Right(
+        DEPLOYMENTS,
+        BOTH,
+        "whether Helm, Argo CD or Flux writes it; the pods of a Deployment given by name",
+        f"the fix does not say that Argo CD or Flux writes the object; {BY_NAME.format('deploy')}",
+    ),
     Right(STATEFUL_SETS, BOTH, "the template; pods by name", f"{UNREAD_TEMPLATE}; {BY_NAME.format('sts')}"),
     Right(DAEMON_SETS, BOTH, "the template; pods by name", f"{UNREAD_TEMPLATE}; {BY_NAME.format('ds')}"),
     Right(

@@ -193,6 +193,7 @@ def test_each_owner_is_asked_for_once() -> None:
     assert sorted(source.asked) == [
         ("get", "statefulsets", "shop", "db"),
         ("list", "controllerrevisions", "shop", "", ""),
+        ("list", "deployments", "shop", "", ""),
         ("list", "replicasets", "shop", "", ""),
     ]
 
@@ -227,3 +228,9 @@ def test_the_manager_is_seen_on_the_owner() -> None:
     assert owner_of(pod(reference("ReplicaSet", "web-b")), replica_set("web-b", "1", "1", **marks)).manager == "Helm"
     assert owner_of(pod(reference("StatefulSet", "db")), workload("StatefulSet", "db", "1", **marks)).manager == "Helm"
     assert owner_of(pod(**marks)).manager == "Helm"
+
+
+def test_labels_stand_on_the_deployment_only() -> None:
+    labels = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    deployment = workload("Deployment", "web", "1", labels=labels)
+    assert owner_of(pod(reference("ReplicaSet", "web-b")), replica_set("web-b", "1", "1"), deployment).manager == "Flux"
