@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -10,7 +11,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,13 +178,31 @@ def test_a_file_that_cannot_be_read() -> None:
     assert refusal("/proc/self/mem") == "error: /proc/self/mem: cannot be read: Input/output error"
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "pods.json"
-    path.write_bytes(PODS_JSON)
-    path.chmod(0)
-    assert refusal(path) == f"error: {path}: cannot be read: Permission denied"
-    assert refusal(tmp_path) == f"error: {path}: cannot be read: Permission denied"
+@contextlib.contextmanager
+def without_rights_of_root() -> Iterator[None]:
+    """Root may read everything; another user may not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_a_file_that_may_not_be_read() -> None:
+    # pytest's own folders are closed to other users.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        path = folder / "pods.json"
+        path.write_bytes(PODS_JSON)
+        path.chmod(0)
+        with without_rights_of_root():
+            assert refusal(path) == f"error: {path}: cannot be read: Permission denied"
+            assert refusal(folder) == f"error: {path}: cannot be read: Permission denied"
 
 
 @pytest.mark.parametrize("content", [b"", PODS_JSON[:-30], b'{"kind": "Status", "message": "no"}', b"kind: {"])
