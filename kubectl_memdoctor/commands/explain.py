@@ -41,7 +41,11 @@ def rule_list(columns: int) -> Iterator[str]:
     longest = max(len(rule.name) for rule in rules())
     for rule in rules():
         yield from textwrap.wrap(
-            rule.summary, columns, initial_indent=f"{rule.name:{longest}}  ", subsequent_indent=" " * (longest + 2)
+            rule.summary,
+            columns,
+            initial_indent=f"{rule.name:{longest}}  ",
+            subsequent_indent=" " * (longest + 2),
+            break_on_hyphens=False,
         )
 
 
