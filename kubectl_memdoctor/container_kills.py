@@ -31,6 +31,10 @@ from kubectl_memdoctor.pod_limit import POD_LEVEL_FIELD, LimitSource, is_windows
 SAME_MOMENT = timedelta(seconds=15)
 """The kubelet and node-problem-detector write a kernel OOM down within seconds."""
 
+STATUS_UNKNOWN = "ContainerStatusUnknown"
+"""The kubelet writes exit code 137 itself for a container that it no longer found.
+https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses)"""
+
 KEEPS_DYING = timedelta(hours=1)
 """A container that was restarted more than once and killed this recently keeps dying."""
 
@@ -210,13 +214,23 @@ def killed_containers(pod: PodContext, killer: Killer) -> Iterator[KilledContain
         return
     by_container: dict[tuple[str, str], list[Kill]] = {}
     for end in pod.ends:
-        if is_killed(end.terminated):
+        if is_killed(end.terminated) and not _never_ran(pod, end):
             kill = _kill(pod, end)
             if kill.killer is killer:
                 by_container.setdefault((end.kind, end.container), []).append(kill)
     for (kind, name), kills in by_container.items():
         status = next(entry for entry in _statuses(pod, kind) if entry.name == name)
         yield KilledContainer(pod, status, tuple(kills), limit_in_force(pod, name))
+
+
+def _never_ran(pod: PodContext, end: ContainerEnd) -> bool:
+    """Whether the kubelet filled in an end for a container that had none: of a pod that is deleted before it starts.
+
+    For one that had run it counts a restart as well.
+    https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/status/status_manager.go (TerminatePod)
+    """
+    restarts = next(entry.restart_count for entry in _statuses(pod, end.kind) if entry.name == end.container)
+    return end.current and end.terminated.reason == STATUS_UNKNOWN and restarts == 0
 
 
 def limit_in_force(pod: PodContext, name: str) -> LimitInForce | None:

@@ -131,6 +131,9 @@ def traits(pod: Pod, small_below: int) -> Trait:
             for state in (container.state, container.last_state):
                 if state.terminated is not None or state.waiting is not None:
                     found |= _state_traits(state)
+    if pod.metadata.deletion_timestamp is not None:
+        # It starts no more: only what already happened counts.
+        found &= Trait.KILLED
     if status.phase == "Failed":
         return found | Trait.FAILED if status.reason else found
     if status.phase != "Succeeded" and pod.metadata.deletion_timestamp is None:

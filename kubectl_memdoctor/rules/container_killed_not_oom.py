@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kubectl_memdoctor.container_kills import KilledContainer, Killer, killed_containers
+from kubectl_memdoctor.container_kills import STATUS_UNKNOWN, KilledContainer, Killer, killed_containers
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Finding, Remedy, RuledOut, Severity
 from kubectl_memdoctor.kill_reasons import STOPPED
@@ -37,10 +37,6 @@ TRAITS = Trait.KILLED
 NEEDS = (PODS,)
 USES = (EVENTS, NODES)
 SUPERSEDES = ()
-
-STATUS_UNKNOWN = "ContainerStatusUnknown"
-"""The kubelet writes exit code 137 itself for a container that it no longer found.
-https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses)"""
 
 EVENTS_ARE_KEPT = timedelta(hours=1)
 """kube-apiserver's default --event-ttl."""
