@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class Proof(StrEnum):
@@ -33,21 +34,27 @@ class Cause:
     slug: str
     proof: Proof
     because: str
-    words: re.Pattern[str]
-    """Sought where names are left out: a container called "oom-killed" proves nothing."""
-    paths: re.Pattern[str] | None
-    """Sought in the whole text, for which file it was tells more than what went wrong with it."""
+    words: str
+    """A pattern, sought where names are left out: a container called "oom-killed" proves nothing."""
+    paths: str
+    """A pattern, sought in the whole text, for which file it was tells more than what went wrong with it."""
 
     def fits(self, chain: str, words: str) -> bool:
-        return bool(self.words.search(words) or (self.paths and self.paths.search(chain)))
+        return bool(_compiled(self.words).search(words) or _compiled(self.paths).search(chain))
 
 
 def _cause(slug: str, proof: Proof, because: str, *words: str, paths: tuple[str, ...] = ()) -> Cause:
-    return Cause(slug, proof, because, _any(words), _any(paths) if paths else None)
+    return Cause(slug, proof, because, _any(words), _any(paths))
 
 
-def _any(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
+def _any(patterns: tuple[str, ...]) -> str:
+    return "|".join(patterns) or r"(?!)"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Only when an error is read that gets so far in the table: most runs read none."""
+    return re.compile(pattern, re.IGNORECASE)
 
 
 _MEMORY = (
@@ -632,6 +639,6 @@ UNKNOWN = _cause("unknown", Proof.UNKNOWN, "nothing in it is known to come from 
 def find_cause(chain: str, words: str) -> Cause:
     """The row that fits an error: all its layers on one line, as they are and without names. UNKNOWN when none fits."""
     found = next((cause for cause in CAUSES if cause.fits(chain, words)), UNKNOWN)
-    if found.proof in (Proof.POSSIBLE, Proof.UNKNOWN) and LOW_LIMIT.words.search(words):
+    if found.proof in (Proof.POSSIBLE, Proof.UNKNOWN) and LOW_LIMIT.fits(chain, words):
         return LOW_LIMIT
     return found
