@@ -495,10 +495,15 @@ def wait_for(cluster: FakeCluster, path: str, times: int) -> None:
     raise AssertionError(f"{path} was not asked for {times} times")
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background is deaf to them, and so are its children: the tests may be among these."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_in_mid_scan() -> None:
     late = replace(BOTH, delay_seconds=20)
     with fake_cluster(pods=[listed("pods", [STUCK_POD], "t"), late]) as cluster:
-        process = started("ns", "shop", "-s", cluster.url)
+        process = started("ns", "shop", "-s", cluster.url, preexec_fn=heed_interrupts)
         wait_for(cluster, "/api/v1/namespaces/shop/pods", 2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
