@@ -77,7 +77,8 @@ def every_output_holds(file: Path, objects: list[Any]) -> None:
 
 def named_pods(objects: list[Any]) -> Iterator[str]:
     for entry in objects:
-        name = (entry.get("metadata") or {}).get("name") if entry.get("kind") == "Pod" else None
+        metadata = entry.get("metadata") if entry.get("kind") == "Pod" else None
+        name = metadata.get("name") if isinstance(metadata, dict) else None
         if name and isinstance(name, str) and "/" not in name and not name.startswith("-"):
             yield name
 
