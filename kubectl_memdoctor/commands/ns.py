@@ -20,7 +20,7 @@ Examples:
   kubectl memdoctor ns --all -o json
 
   # What somebody sent instead of a cluster
-  kubectl get pods,events,nodes,replicasets,limitranges -A -o json > dump.json
+  kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json > dump.json
   kubectl memdoctor ns --all -f dump.json
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from .api import Json
@@ -57,7 +59,9 @@ def test_the_report_names_the_servers_version(shell: Shell, seeded: Seeded) -> N
 def test_all_namespaces_in_one_table(shell: Shell, seeded: Seeded) -> None:
     ran = shell.memdoctor("ns", "--all")
     assert ran.code == 1
-    assert len(ran.err.splitlines()) == 1
+    totals, next_step = ran.err.splitlines()
+    assert re.fullmatch(r"\d+ findings \(\d+ critical, \d+ info\) in \d+ pods on \d+ nodes\.", totals)
+    assert next_step.startswith("For proof and fix: kubectl memdoctor pod ")
     rows = [line.split() for line in ran.out.splitlines()]
     assert rows[0][:3] == ["NAMESPACE", "WORKLOAD", "FINDING"]
     first = rows[1]

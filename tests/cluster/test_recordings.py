@@ -12,7 +12,8 @@ from .api import Json
 from .memdoctor import Ran, Shell
 from .seeded import INCIDENT, Seeded
 
-ALL = "pods,events,nodes,replicasets,statefulsets,daemonsets,jobs,controllerrevisions,limitranges,runtimeclasses"
+WORKLOADS = "replicasets,deployments,statefulsets,daemonsets,jobs,controllerrevisions"
+ALL = f"pods,events,nodes,{WORKLOADS},limitranges,runtimeclasses"
 NEWER_EVENTS = ALL.replace("events", "events.v1.events.k8s.io")
 RAW = {
     "pods": "/api/v1/pods",
@@ -20,6 +21,7 @@ RAW = {
     "nodes": "/api/v1/nodes",
     "limitranges": "/api/v1/limitranges",
     "replicasets": "/apis/apps/v1/replicasets",
+    "deployments": "/apis/apps/v1/deployments",
     "statefulsets": "/apis/apps/v1/statefulsets",
     "daemonsets": "/apis/apps/v1/daemonsets",
     "revisions": "/apis/apps/v1/controllerrevisions",

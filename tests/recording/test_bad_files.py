@@ -26,7 +26,7 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace
 PODS_JSON = json.dumps({"apiVersion": "v1", "kind": "List", "items": [POD] * 3}, indent=4).encode()
 NEWLINE = b"\n"
 PODS_YAML = b"apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  namespace: shop\n"
-SAVE = 'save what "kubectl get pods,events,nodes,replicasets,limitranges -A -o json" prints'
+SAVE = 'save what "kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json" prints'
 
 
 def refusal(*paths: Path | str) -> str:

@@ -23,7 +23,7 @@ STANDARD_INPUT = "standard input"
 EXTENSIONS = frozenset({".json", ".yaml", ".yml", ".gz"})
 READ_BYTES = 1 << 20
 SPOOLED_IN_MEMORY_BYTES = 4 << 20
-HOW_TO_SAVE = 'save what "kubectl get pods,events,nodes,replicasets,limitranges -A -o json" prints'
+HOW_TO_SAVE = 'save what "kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json" prints'
 NOT_KUBERNETES = f"neither a Kubernetes object nor a list of them: {HOW_TO_SAVE}"
 
 _HEAD_BYTES = 512
