@@ -36,8 +36,9 @@ class EventGroup:
         )
 
 
-def newest_first(event: Event) -> datetime:
-    return event.last_seen() or _NEVER
+def newest_first(event: Event) -> tuple[datetime, str]:
+    """To sort by, reversed. Of equally new ones the name decides: the order they came in must not."""
+    return event.last_seen() or _NEVER, event.metadata.name
 
 
 def group_events(events: Iterable[Event]) -> tuple[EventGroup, ...]:

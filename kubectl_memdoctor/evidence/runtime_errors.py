@@ -235,13 +235,16 @@ _IDS = re.compile(
     # https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/volume/util/atomic_writer.go (newTimestampDir)
     r"|(?<=\.\.)\d{4}(?:_\d\d){5}\.\d{1,12})"
     r"|(?P<before>/proc/|/fd/|\bpids? |\bpid=|\battempt |\bnsexec(?:-\d)?\[)\d{1,12}"
+    # https://github.com/kubernetes/apiserver/blob/v0.34.0/pkg/storage/names/generate.go (GenerateName)
+    r"|(?P<suffix>(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}(?=\"))"
     r"|(?P<number>\d{5,})",
     re.IGNORECASE,
 )
 
 
 def normalise(message: str) -> str:
-    """`message` with ids, uids, times, pids and long numbers replaced, so that repetitions of one failure are equal."""
+    """`message` with ids, uids, times, pids, long numbers and generated endings of quoted names replaced, so that
+    repetitions of one failure are equal."""
     text = _COMBINED.sub("", readable_part(message), count=1) if "ombined" in message[:64] else readable_part(message)
     return _IDS.sub(_placeholder, text).strip()
 
@@ -252,4 +255,4 @@ def _placeholder(found: re.Match[str]) -> str:
     if found["before"]:
         return f"{found['before']}<n>"
     kind = found.lastgroup
-    return "<id>" if kind == "id" else "<time>" if kind == "time" else "<n>"
+    return f"<{kind}>" if kind in ("id", "suffix") else "<time>" if kind == "time" else "<n>"

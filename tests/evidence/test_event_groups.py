@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,17 @@ def test_messages_that_differ_in_ids_are_one_group() -> None:
 def test_what_the_recorder_combined_belongs_to_the_single_ones() -> None:
     (group,) = group_events([event(mkdir("a1" * 32)), event(COMBINED + mkdir("b2" * 32), 5, count=40)])
     assert group.count == 41
+
+
+def test_each_refused_pod_has_a_generated_name() -> None:
+    text = 'Error creating: pods "web-6b8c9d5f7-{}" is forbidden: exceeded quota: compute'
+    (group,) = group_events([event(text.format("zz9pq"), 1), event(text.format("7kq2d"), 2)])
+    assert (group.count, group.message) == (2, text.format("7kq2d"))
+
+
+def test_equally_new_events_have_an_order_of_their_own() -> None:
+    events = [msgspec.structs.replace(event(f"text {name}"), metadata=ObjectMeta(name=name)) for name in "abc"]
+    assert [group.message for group in group_events(events)] == [group.message for group in group_events(events[::-1])]
 
 
 def test_each_try_to_fill_a_volume_has_a_directory_of_its_own() -> None:
