@@ -7,8 +7,11 @@ share a page.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+
+import msgspec
 
 from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
@@ -79,7 +82,7 @@ def _page(findings: tuple[Finding, ...], now: datetime, not_checked: list[str], 
             yield from fold(f"{entry.cause}: {entry.because}", layout.width, indent="    ", hanging="  ")
     yield from not_checked
     if finding.remedy is not None:
-        yield from _fix(finding.remedy, layout)
+        yield from _fix(_for_all(finding.remedy, findings), layout)
 
 
 def _heading(text: str, layout: Layout) -> str:
@@ -173,6 +176,14 @@ def _short_reason(reason: str) -> str:
 
 def _rules(names: list[str]) -> str:
     return f"{len(names)} rules" if len(names) > MOST_RULES else " and ".join(names)
+
+
+def _for_all(remedy: Remedy, findings: tuple[Finding, ...]) -> Remedy:
+    """Where the pod is deleted to be made anew, so are the others that the page is about."""
+    first, *others = (shlex.quote(finding.involved_object.name) for finding in findings)
+    if remedy.command is None or not remedy.command.endswith(f" delete pod {first}"):
+        return remedy
+    return msgspec.structs.replace(remedy, command=" ".join([remedy.command, *others]))
 
 
 def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:

@@ -207,6 +207,13 @@ def test_an_event_that_came_often_is_one_line_with_count_and_times() -> None:
     assert line == f"    event FailedCreatePodSandBox x13, 5s ago (first 14m ago): {EVENT.value}"
 
 
+def test_all_pods_of_a_page_are_made_anew_where_one_is() -> None:
+    change = "kubectl -n shop set resources statefulset/db -c app --limits=memory=300Mi && kubectl -n shop delete pod"
+    found = [finding(name, remedy=Remedy(text="Raise it.", command=f"{change} {name}")) for name in ("db-0", "db-1")]
+    assert printed("page", diagnosis(*found))[-1] == f"    {change} db-0 db-1"
+    assert printed("page", diagnosis(found[1]))[-1] == f"    {change} db-1"
+
+
 def test_a_page_is_not_repeated_for_each_replica() -> None:
     page = printed("page", diagnosis(*REPLICAS))
     assert sum(line.startswith("critical: ") for line in page) == 1
