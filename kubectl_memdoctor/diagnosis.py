@@ -6,6 +6,7 @@ remarkable ones meet the rules; what the rules find gets its owner, its command 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -95,13 +96,15 @@ def diagnose_namespaces(
         whole = selection.is_whole_cluster()
         requested = survey.requested if whole and PODS.name not in reading.unreadable else None
         cluster = surroundings.context(nodes.answer(), requested, minimum_bytes)
+        in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
-            *(NodeContext(node, cluster) for node in _nodes_in_sight(cluster, survey, whole=whole)),
+            *(NodeContext(node, cluster) for node in in_sight),
             *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey, selection)),
         ]
         findings = _examine(subjects, cluster, OwnerLookup(reading))
-        report = _report(reading, survey, cluster, surroundings.origin.answer(), survey.pods, findings)
+        looked_at = Summary(survey.pods, len(in_sight) or len(survey.nodes), _counts(findings))
+        report = _report(surroundings.origin.answer(), cluster, survey, looked_at, findings)
         return Diagnosis(report, errors=tuple(missing))
 
 
@@ -127,7 +130,8 @@ def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | 
         cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, round_two.node_events())
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = _examine(contexts, cluster, owners)
-        report = _report(reading, survey, cluster, surroundings.origin.answer(), len(pods), findings)
+        looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), _counts(findings))
+        report = _report(surroundings.origin.answer(), cluster, survey, looked_at, findings)
         return Diagnosis(report, tuple(map(pod_facts, contexts)), errors)
 
 
@@ -384,21 +388,20 @@ def _not_checked(cluster: ClusterContext, survey: Survey) -> Iterator[NotChecked
         yield NotChecked(resource=PODS.name, reason=reason)
 
 
+def _counts(findings: Iterable[Finding]) -> dict[str, int]:
+    found = Counter(finding.severity for finding in findings)
+    return {str(severity): found[severity] for severity in SEVERITIES}
+
+
 def _report(
-    reading: Reading,
-    survey: Survey,
-    cluster: ClusterContext,
-    origin: Origin,
-    pods: int,
-    findings: tuple[Finding, ...],
+    origin: Origin, cluster: ClusterContext, survey: Survey, summary: Summary, findings: tuple[Finding, ...]
 ) -> Report:
-    counts = {str(severity): sum(finding.severity is severity for finding in findings) for severity in SEVERITIES}
     return Report(
         cluster=Cluster(
             server=origin.server, version=origin.version, context=origin.context, recording=origin.recording
         ),
         taken_at=cluster.now,
-        summary=Summary(pods=pods, nodes=len(cluster.nodes) or len(survey.nodes), findings=counts),
+        summary=summary,
         findings=findings,
         not_checked=tuple(_not_checked(cluster, survey)),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Unreadable
+from kubectl_memdoctor.diagnosis import diagnose_namespaces
 from kubectl_memdoctor.objects import (
     CRON_JOBS,
     DAEMON_SETS,
@@ -184,3 +185,16 @@ def test_what_counts_as_the_whole_cluster() -> None:
     assert not Selection(label_selector="app=web").is_whole_cluster()
     assert not Selection(field_selector="spec.nodeName=a").is_whole_cluster()
     assert not Selection(names=("web-1",)).is_whole_cluster()
+
+
+@pytest.mark.parametrize(("namespaces", "pods", "nodes"), [(None, 2, 3), (("shop",), 1, 1), (("shop", "bank"), 2, 2)])
+def test_what_was_looked_at_is_counted(namespaces: tuple[str, ...] | None, pods: int, nodes: int) -> None:
+    items = [
+        *({"kind": "Node", "metadata": {"name": f"worker-{number}"}} for number in (1, 2, 3)),
+        *(
+            {"kind": "Pod", "metadata": {"name": "web", "namespace": name}, "spec": {"nodeName": node}}
+            for name, node in (("shop", "worker-1"), ("bank", "worker-2"))
+        ),
+    ]
+    summary = diagnose_namespaces(MemorySource(items), Selection(namespaces)).report.summary
+    assert (summary.pods, summary.nodes) == (pods, nodes)
