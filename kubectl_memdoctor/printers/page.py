@@ -31,6 +31,9 @@ from kubectl_memdoctor.printers.table import workload_of
 
 LONGEST_VALUE = 400
 """Letters of one piece of evidence; of a longer text both ends are shown, since its cause stands at the end."""
+COMBINED = "(combined from similar events): "
+"""What client-go puts before a repeated event's message; the line has its count already.
+https://github.com/kubernetes/client-go/blob/v0.34.0/tools/record/events_cache.go"""
 MOST_EVIDENCE = 12
 MOST_NAMES = 6
 MOST_RULES = 2
@@ -125,7 +128,7 @@ def _evidence_line(entry: Evidence, now: datetime) -> str:
         seen_on = entry.object if entry.source != "pod" else None
         where = " ".join(part for part in (seen_on, entry.field) if part) or entry.source
     times = f" x{entry.count}" if entry.count else ""
-    return f"{where}{times}{_when(entry, now)}: {_shortened(entry.value)}"
+    return f"{where}{times}{_when(entry, now)}: {_shortened(entry.value.removeprefix(COMBINED))}"
 
 
 def _when(entry: Evidence, now: datetime) -> str:
