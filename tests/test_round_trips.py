@@ -12,6 +12,8 @@ from kubectl_memdoctor.cluster.source import NotFound, Origin, Page
 from kubectl_memdoctor.diagnosis import diagnose_pods
 from kubectl_memdoctor.selection import Selection
 
+WANTED = 2
+TRIES = 3
 QUIET_SECONDS = 0.25
 """No question came for so long: the program waits for answers."""
 
@@ -103,6 +105,17 @@ def pod(kind: str, name: str, limit: str, **status: Any) -> objects.Pod:
 
 
 def rounds_of(found: objects.Pod) -> list[list[str]]:
+    """Those of the first try with as few as wanted: on a busy machine a question may come late and look like a round
+    of its own, but none can come before the answer that it depends on.
+    """
+    for _ in range(TRIES):
+        rounds = _rounds_once(found)
+        if len(rounds) <= WANTED:
+            break
+    return rounds
+
+
+def _rounds_once(found: objects.Pod) -> list[list[str]]:
     node = objects.convert({"metadata": {"name": "worker-1"}}, objects.Node)
     source = SlowSource((objects.PODS, found), (objects.NODES, node))
     try:
@@ -118,7 +131,7 @@ OOM = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "202
 
 def test_sandbox_that_does_not_start() -> None:
     rounds = rounds_of(pod("ReplicaSet", "web-5d9c", "300m"))
-    assert len(rounds) == 2
+    assert len(rounds) == WANTED
     assert "get nodes worker-1" in rounds[1]
     assert any(question.startswith("list replicasets") for question in rounds[1])
 
@@ -126,5 +139,5 @@ def test_sandbox_that_does_not_start() -> None:
 def test_oom_kill_in_a_statefulset() -> None:
     status = {"containerStatuses": [{"name": "app", "lastState": OOM, "restartCount": 3}], "phase": "Running"}
     rounds = rounds_of(pod("StatefulSet", "web", "64Mi", **status))
-    assert len(rounds) == 2
+    assert len(rounds) == WANTED
     assert any(question.startswith("list controllerrevisions") for question in rounds[1])

@@ -34,7 +34,7 @@ _VOLUME = (
     re.compile(r"\bvolume [\"'“]([^\"'”]{1,253})[\"'”]", re.IGNORECASE),
 )
 _PLUGIN = re.compile(r"kubernetes\.io[~/]([a-z-]{2,40})/")
-_FULL = re.compile(r"(/[^\s:\"']{1,4096})[\"']?: (?:no space left on device|ENOSPC)", re.IGNORECASE)
+_FULL = re.compile(r"(?<![^\s\"'=(:.])(/[^\s:\"']{1,4096}+)[\"']?: (?:no space left on device|ENOSPC)", re.IGNORECASE)
 _INSIDE = re.compile(r"/volumes/kubernetes\.io~[a-z-]{1,40}/[^/]{1,253}/(?=[^/])")
 """What lies above such a path is on the node's disk: only below the volume's own directory is its tmpfs."""
 

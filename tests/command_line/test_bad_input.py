@@ -157,11 +157,9 @@ def test_an_expired_token_is_told_whatever_notices_it(resource: str, run: Run) -
 
 def test_a_server_that_never_answers(run: Run) -> None:
     for resource in ("pods", "events"):
-        with fake_cluster(**{resource: replace(BOTH, delay_seconds=3)}) as cluster:
-            started = time.monotonic()
+        with fake_cluster(**{resource: replace(BOTH, delay_seconds=60)}) as cluster:
             line = refused(run("ns", "shop", "-s", cluster.url, "--request-timeout=200ms"))
             assert "within 0.2s (--request-timeout)" in line
-            assert time.monotonic() - started < 2
 
 
 PASSING: list[tuple[str, list[Reply | None]]] = [
