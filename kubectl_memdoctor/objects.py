@@ -64,7 +64,6 @@ class Container(ApiObject, frozen=True, gc=False):
 
 class EmptyDir(ApiObject, frozen=True, gc=False):
     medium: str = ""
-    size_limit: str = ""
 
 
 class VolumeMarker(ApiObject, frozen=True, gc=False):
@@ -221,9 +220,7 @@ class NodeSystemInfo(ApiObject, frozen=True, gc=False):
     container_runtime_version: str = ""
     kernel_version: str = ""
     kubelet_version: str = ""
-    os_image: str = ""
     operating_system: str = ""
-    architecture: str = ""
 
 
 class NodeStatus(ApiObject, frozen=True, gc=False):
@@ -299,13 +296,8 @@ class ReplicationController(ApiObject, frozen=True, gc=False):
     spec: ReplicationControllerSpec = ReplicationControllerSpec()
 
 
-class CronJobSpec(ApiObject, frozen=True, gc=False):
-    job_template: Workload = Workload()
-
-
 class CronJob(ApiObject, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
-    spec: CronJobSpec = CronJobSpec()
 
 
 class RevisionData(ApiObject, frozen=True, gc=False):
@@ -387,11 +379,10 @@ RESOURCES: tuple[Resource[Any], ...] = (
 
 
 class ListMeta(ApiObject, frozen=True, gc=False):
-    """`metadata.continue` and `remainingItemCount` of one page; `resource_version` as text."""
+    """`metadata.continue` and `remainingItemCount` of one page."""
 
     continue_: str = field(default="", name="continue")
     remaining_item_count: int | None = None
-    resource_version: str = ""
 
 
 class RawList(ApiObject, frozen=True, gc=False):
@@ -454,14 +445,6 @@ def decode(body: bytes | bytearray | memoryview | msgspec.Raw, type_: type[Objec
         return cast(Object, _decoder(type_).decode(body))
     except msgspec.ValidationError:
         return cast(Object, mend(msgspec.json.decode(body), type_))
-
-
-def convert(value: object, type_: type[Object]) -> Object:
-    """Plain Python data (from YAML) -> its struct, mended where it does not fit."""
-    try:
-        return msgspec.convert(value, type_)
-    except msgspec.ValidationError:
-        return cast(Object, mend(value, type_))
 
 
 @cache

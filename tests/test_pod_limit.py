@@ -10,9 +10,10 @@ import pytest
 from go_program import run_go
 from hypothesis import given
 from hypothesis import strategies as st
+from typed import convert
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.objects import Pod, convert
+from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import (
     ContainerLimit,
     LimitSource,

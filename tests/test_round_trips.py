@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from typed import convert
+
 from kubectl_memdoctor import objects
 from kubectl_memdoctor.cluster.source import NotFound, Origin, Page
 from kubectl_memdoctor.diagnosis import diagnose_pods
@@ -84,7 +86,7 @@ class SlowSource:
 
 def pod(kind: str, name: str, limit: str, **status: Any) -> objects.Pod:
     owner = {"kind": kind, "name": name, "apiVersion": "apps/v1", "controller": True, "uid": "o"}
-    return objects.convert(
+    return convert(
         {
             "metadata": {
                 "namespace": "shop",
@@ -116,7 +118,7 @@ def rounds_of(found: objects.Pod) -> list[list[str]]:
 
 
 def _rounds_once(found: objects.Pod) -> list[list[str]]:
-    node = objects.convert({"metadata": {"name": "worker-1"}}, objects.Node)
+    node = convert({"metadata": {"name": "worker-1"}}, objects.Node)
     source = SlowSource((objects.PODS, found), (objects.NODES, node))
     try:
         diagnosis = diagnose_pods(source, Selection(namespaces=("shop",), names=("web-1",)))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typed import convert
 
 from kubectl_memdoctor import objects, quantity
 from kubectl_memdoctor.container_kills import Killer, killed_containers
@@ -108,7 +109,7 @@ def event(reason: str, message: str, seconds_ago: float, *, field: str = APP, co
         "firstTimestamp": at(first or seconds_ago),
         "lastTimestamp": at(seconds_ago),
     }
-    return objects.convert(value, objects.Event)
+    return convert(value, objects.Event)
 
 
 def context(
@@ -117,7 +118,7 @@ def context(
     surroundings = ClusterContext(
         now=NOW, pod_events={"u1": list(events)}, node_events={"worker-1": list(node_events)}, **cluster
     )
-    return PodContext(objects.convert(pod, objects.Pod), surroundings)
+    return PodContext(convert(pod, objects.Pod), surroundings)
 
 
 def findings(subject: PodContext | NamespaceContext | NodeContext, *names: str) -> list[Finding]:
@@ -470,7 +471,7 @@ def pending(message: str, request: str = "2Gi", reason: str = "Unschedulable") -
 
 def node(name: str, memory: str, **status: Any) -> objects.Node:
     value = {"metadata": {"name": name}, "status": {"allocatable": {"memory": memory}, **status}}
-    return objects.convert(value, objects.Node)
+    return convert(value, objects.Node)
 
 
 PREEMPTION = "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."
@@ -603,7 +604,7 @@ def failed_create(message: str, seconds_ago: float = 60, reason: str = "FailedCr
         "message": message,
         "lastTimestamp": at(seconds_ago),
     }
-    return [objects.convert(value, objects.Event)]
+    return [convert(value, objects.Event)]
 
 
 def namespace_findings(events: list[Any]) -> list[Finding]:
@@ -728,7 +729,7 @@ def test_memory_pressure(status: str, fires: bool) -> None:
 
 def limit_range_findings(item: dict[str, Any]) -> list[Finding]:
     value = {"metadata": {"namespace": "shop", "name": "defaults"}, "spec": {"limits": [{"type": "Container"}, item]}}
-    limit_range = objects.convert(value, objects.LimitRange)
+    limit_range = convert(value, objects.LimitRange)
     cluster = ClusterContext(now=NOW, limit_ranges={"shop": [limit_range]})
     return findings(NamespaceContext("shop", cluster), "limitrange-memory-default-too-small")
 
@@ -863,7 +864,7 @@ EVENTS = st.lists(
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pod=PODS, events=EVENTS)
 def test_any_pod_is_looked_at_without_an_error(pod: dict[str, Any], events: list[dict[str, Any]]) -> None:
-    decoded = [objects.convert(entry, objects.Event) for entry in events]
+    decoded = [convert(entry, objects.Event) for entry in events]
     subject = context(pod, decoded, decoded, nodes={"worker-1": node("worker-1", "4Gi")})
     for found in findings(subject):
         assert found.message

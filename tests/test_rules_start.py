@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typed import convert
 
 from kubectl_memdoctor import objects, quantity
 from kubectl_memdoctor.context import ClusterContext, NamespaceContext, PodContext
@@ -132,7 +133,7 @@ def event(
         "firstTimestamp": at(ago + 300),
         "lastTimestamp": at(ago),
     }
-    return objects.convert(value, objects.Event)
+    return convert(value, objects.Event)
 
 
 def node(runtime: str = "containerd://1.7.24", *, cpu: str = "4", **info: str) -> objects.Node:
@@ -144,7 +145,7 @@ def node(runtime: str = "containerd://1.7.24", *, cpu: str = "4", **info: str) -
             "conditions": [{"type": "MemoryPressure", "status": "False"}],
         },
     }
-    return objects.convert(value, objects.Node)
+    return convert(value, objects.Node)
 
 
 def context(
@@ -159,7 +160,7 @@ def context(
         by_uid.setdefault(entry.involved_object.uid, []).append(entry)
     nodes = {} if where is None else {"worker-1": where}
     surroundings = ClusterContext(now=NOW, pod_events=by_uid, nodes=nodes, **cluster)
-    return PodContext(objects.convert(pod, objects.Pod), surroundings, bounds=bounds)
+    return PodContext(convert(pod, objects.Pod), surroundings, bounds=bounds)
 
 
 def found(subject: PodContext | NamespaceContext) -> list[Finding]:
@@ -371,7 +372,7 @@ def test_the_survey_finds_those_pods() -> None:
     ready["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "True"}]
     survey = Survey(32 << 20)
     for pod in (ready, waiting_pod("6Mi")):
-        survey.add(objects.convert(pod, objects.Pod))
+        survey.add(convert(pod, objects.Pod))
     cluster = ClusterContext(now=NOW, nodes={"worker-1": node()}, pod_events={"u1": [event(RESET)]})
     broken = next(entry for entry in pod_contexts(survey, cluster) if entry.pod.metadata.name == "web-0")
     finding = only(broken)
@@ -386,7 +387,7 @@ def test_a_cri_o_sandbox_without_a_process_is_no_such_pod() -> None:
     small["status"]["conditions"] = ready["status"]["conditions"]
     survey = Survey(32 << 20)
     for pod in (ready, small, waiting_pod("4Mi")):
-        survey.add(objects.convert(pod, objects.Pod))
+        survey.add(convert(pod, objects.Pod))
     cluster = ClusterContext(now=NOW, nodes={"worker-1": node("cri-o://1.31.0")}, pod_events={"u1": [event(RESET)]})
     broken = next(entry for entry in pod_contexts(survey, cluster) if entry.pod.metadata.name == "web-0")
     assert verdicts(broken) == [(SANDBOX, POSSIBLE)]
@@ -791,7 +792,7 @@ def namespace(
     if request is not None:
         item["defaultRequest"] = {"memory": request}
     value = {"metadata": {"name": "defaults", "namespace": "shop", "uid": "l1"}, "spec": {"limits": [item]}}
-    limit_range = objects.convert(value, objects.LimitRange)
+    limit_range = convert(value, objects.LimitRange)
     named = {f"worker-{n}": entry for n, entry in enumerate(nodes)}
     return NamespaceContext("shop", ClusterContext(now=NOW, nodes=named, limit_ranges={"shop": [limit_range]}))
 

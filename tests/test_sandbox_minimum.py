@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typed import convert
 
 from kubectl_memdoctor import objects, quantity
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure, read_runtime_error
@@ -55,7 +56,7 @@ def node(
             "nodeInfo": {"containerRuntimeVersion": runtime, "kernelVersion": kernel, "operatingSystem": os},
         },
     }
-    return objects.convert(value, objects.Node)
+    return convert(value, objects.Node)
 
 
 def minimum(

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from typed import convert
+
 from kubectl_memdoctor.cluster.recording.selectors import selector
 from kubectl_memdoctor.cluster.source import NotFound, Origin, Page, Unreadable
-from kubectl_memdoctor.objects import RESOURCES, Object, Resource, convert
+from kubectl_memdoctor.objects import RESOURCES, Object, Resource
 
 from .made import NOW
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from typed import convert
 
-from kubectl_memdoctor.objects import ObjectMeta, Pod, convert
+from kubectl_memdoctor.objects import ObjectMeta, Pod
 from kubectl_memdoctor.owner_lookup import OwnerLookup
 from kubectl_memdoctor.owners import PodOwner, manager_of
 from kubectl_memdoctor.reading import Reading

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from typed import convert
 
 from kubectl_memdoctor.context import ClusterContext, PodContext
-from kubectl_memdoctor.objects import Event, Pod, convert
+from kubectl_memdoctor.objects import Event, Pod
 from kubectl_memdoctor.pod_facts import pod_facts, pod_status
 
 from .made import NOW

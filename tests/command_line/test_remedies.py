@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from typed import convert
 
 from kubectl_memdoctor.finding import Finding, Memory, MemoryChange, Remedy
-from kubectl_memdoctor.objects import LimitRange, Pod, PodSpec, convert
+from kubectl_memdoctor.objects import LimitRange, Pod, PodSpec
 from kubectl_memdoctor.owners import PodOwner, Revision
 from kubectl_memdoctor.remedies import complete, limit_history
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from typed import convert
 
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Unreadable
 from kubectl_memdoctor.diagnosis import diagnose_namespaces
@@ -19,7 +20,6 @@ from kubectl_memdoctor.objects import (
     STATEFUL_SETS,
     LabelSelector,
     Resource,
-    convert,
 )
 from kubectl_memdoctor.reading import Reading
 from kubectl_memdoctor.selection import Selection, find_pods, parse_target, selector_text
