@@ -8,6 +8,7 @@ before it is committed.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ def test_case(path: Path, capsys: pytest.CaptureFixture[str], request: pytest.Fi
     fired = {finding["rule"] for finding in report["findings"]}
     assert (path.parent.name in fired) == path.stem.startswith("fires-")
     assert report == json.loads(golden.read_text())
+
+
+SUBJECTS = re.compile(r"its |(?:cannot|does|gives|has|may|waits|was|will) ")
+"""How a message begins: with something of the object's own, or with what the object does."""
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*/*.json")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_message_follows_the_name_of_its_object(path: Path) -> None:
+    messages = [finding["message"] for finding in json.loads(path.read_text())["findings"]]
+    assert [message for message in messages if not SUBJECTS.match(message)] == []
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -50,7 +50,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
             severity=Severity.WARNING,
             confidence=killed.newest.confidence,
             involved_object=killed.involved(),
-            message=f"a process inside {killed.title} was killed for memory{_while(killed)}",
+            message=f"{killed.title} had a process killed for memory{_while(killed)}",
             details=tuple(_details(killed)),
             memory=killed.memory(),
             evidence=tuple(killed.evidence()),
@@ -61,8 +61,8 @@ def find(pod: PodContext) -> Iterator[Finding]:
 def _while(killed: KilledContainer) -> str:
     kill = killed.newest
     if kill.reason is not None:
-        return f", and the container ended for another reason ({kill.reason.short})"
-    return f", and the container went on until it ended with exit code {kill.end.terminated.exit_code}"
+        return f", and ended for another reason ({kill.reason.short})"
+    return f", and went on until it ended with exit code {kill.end.terminated.exit_code}"
 
 
 def _details(killed: KilledContainer) -> Iterator[str]:
