@@ -9,17 +9,14 @@ in one line; with MEMDOCTOR_NO_SKIP set that is a failure.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from .go_programs import BuildError, alone, go_build, run_go
 from .programs import (
     CACHE,
     ETCD,
@@ -37,10 +34,6 @@ from .programs import (
 
 TOOLS = ("kubectl", "kube-apiserver")
 VERSION_VARIABLES = "k8s.io/component-base/version"
-
-
-class BuildError(Exception):
-    """Its text is the line for stderr."""
 
 
 def main(arguments: list[str]) -> int:
@@ -67,8 +60,7 @@ def build() -> int:
     if obstacle:
         print(f"no test cluster: {obstacle}", file=sys.stderr)
         return 1 if os.environ.get("MEMDOCTOR_NO_SKIP") else 0
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _alone():
+    with alone():
         _build_missing()
     return 0
 
@@ -87,16 +79,6 @@ def _demand_all(assets: Path) -> None:
         raise BuildError(f"KUBEBUILDER_ASSETS={assets} holds no {', '.join(missing)}")
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One build at a time on this machine; the others wait, and then find everything there."""
-    import fcntl  # Linux only, as all that comes after it.
-
-    with (CACHE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _build_missing() -> None:
     kubernetes = kubernetes_module()
     if kubernetes is None:
@@ -108,28 +90,16 @@ def _build_missing() -> None:
     assert wanted is not None
     for file in wanted.missing():
         if file == wanted.etcd:
-            _go_build(etcd_module().folder, ETCD, file, "-s -w")
+            go_build(etcd_module().folder, ETCD, file)
         else:
-            _go_build(kubernetes.folder, f"{KUBERNETES}/cmd/{file.name}", file, _ldflags(kubernetes.version))
+            go_build(kubernetes.folder, f"{KUBERNETES}/cmd/{file.name}", file, ldflags=ldflags(kubernetes.version))
 
 
-def _ldflags(version: str) -> str:
+def ldflags(version: str) -> str:
     """What Kubernetes' own build puts in: https://github.com/kubernetes/kubernetes/blob/v1.37.0/hack/lib/version.sh"""
     major, number = version.split(".")[:2]
     variables = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": number}
     return " ".join(["-s -w", *(f"-X {VERSION_VARIABLES}.{name}={value}" for name, value in variables.items())])
-
-
-def _go_build(folder: Path, package: str, file: Path, ldflags: str) -> None:
-    """The file appears under its name only when it is whole."""
-    print(f"building {file.parent.name}/{file.name}: some minutes, once ...", file=sys.stderr, flush=True)
-    started = time.monotonic()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
-    _go(folder, "build", "-trimpath", "-ldflags", ldflags, "-o", str(unfinished), package, environ=environ)
-    unfinished.replace(file)
-    print(f"built {file} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def _newest(asked: str) -> str:
@@ -139,7 +109,7 @@ def _newest(asked: str) -> str:
     if not re.fullmatch(r"1\.\d+", asked):
         raise BuildError(f"K8S_VERSION is {asked!r}, not a version like 1.37 or 1.37.2")
     CACHE.mkdir(parents=True, exist_ok=True)
-    listed = _go(CACHE, "list", "-m", "-versions", KUBERNETES)
+    listed = run_go(CACHE, "list", "-m", "-versions", KUBERNETES)
     patches = [int(found[1]) for found in re.finditer(rf"v{re.escape(asked)}\.(\d+)(?=\s|$)", listed)]
     if not patches:
         raise BuildError(f"there is no Kubernetes {asked}")
@@ -152,7 +122,7 @@ def write_kubernetes_module(folder: Path, version: str) -> None:
     `go install k8s.io/kubernetes/cmd/kubectl@v1.37.2` does not work: it refuses modules with replace directives.
     """
     staging = f"v0.{version.removeprefix('1.')}"
-    downloaded = json.loads(_go(Path("/"), "mod", "download", "-json", f"{KUBERNETES}@v{version}"))
+    downloaded = json.loads(run_go(Path("/"), "mod", "download", "-json", f"{KUBERNETES}@v{version}"))
     own = Path(downloaded["GoMod"]).read_text()
     modules = re.findall(r"^\s*(k8s\.io/\S+) => \./staging/", own, re.MULTILINE)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
@@ -161,19 +131,10 @@ def write_kubernetes_module(folder: Path, version: str) -> None:
     replaces = "".join(f"\t{module} => {module} {staging}\n" for module in modules)
     header = f"module memdoctor.dev/tests/cluster/kubernetes\n\ngo 1.24.0\n\nreplace (\n{replaces})\n"
     (unfinished / "go.mod").write_text(header)
-    _go(unfinished, "get", "-tool", *(f"{KUBERNETES}/cmd/{tool}@v{version}" for tool in TOOLS))
+    run_go(unfinished, "get", "-tool", *(f"{KUBERNETES}/cmd/{tool}@v{version}" for tool in TOOLS))
     assert pinned_version(unfinished, KUBERNETES) == version
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)
-
-
-def _go(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> str:
-    """What Go prints on stdout; what it says on stderr goes through. Raises BuildError when it fails."""
-    done = subprocess.run(["go", *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        sys.stderr.write(done.stdout)
-        raise BuildError(f"go {arguments[0]} failed in {folder}: see above")
-    return done.stdout
 
 
 if __name__ == "__main__":

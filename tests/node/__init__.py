@@ -1,0 +1,1 @@
+"""A real node: kubelet, containerd, runc and crun, natively and in a virtual machine."""
