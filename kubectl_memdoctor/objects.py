@@ -221,6 +221,7 @@ class NodeSystemInfo(ApiObject, frozen=True, gc=False):
     kernel_version: str = ""
     kubelet_version: str = ""
     operating_system: str = ""
+    architecture: str = ""
 
 
 class NodeStatus(ApiObject, frozen=True, gc=False):
