@@ -6,8 +6,6 @@ Bodies are decoded straight into the structs of `objects`, never into the offici
 
 from __future__ import annotations
 
-import itertools
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.retries import answered
 from kubectl_memdoctor.cluster.source import AccessError, Origin, Page
 from kubectl_memdoctor.cluster.status import failure, foreign, is_expired, one_line, read_status, unauthorized
 from kubectl_memdoctor.cluster.transport import Answer, ConnectionCut, Transport
@@ -27,14 +26,6 @@ from kubectl_memdoctor.objects import ApiObject, ListMeta, Object, ObjectMeta, R
 
 CHUNK_SIZE = 500
 """kubectl's own --chunk-size: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"""
-ATTEMPTS = 11
-"""One and ten retries, as maxRetries in https://github.com/kubernetes/client-go/blob/v0.37.0/rest/request.go"""
-UNASKED_ATTEMPTS = 5
-"""Of an answer that does not itself ask for a retry, or of a connection that breaks."""
-RETRY_SECONDS = 60.0
-"""How long one request is tried again when there is no --request-timeout."""
-FIRST_WAIT_SECONDS = 0.2
-RETRIED = frozenset({429, 500, 502, 503, 504})
 RESTARTS = 5
 """Of one list whose continue token expires again and again."""
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -85,7 +76,7 @@ class ApiServer:
         return self._now or datetime.now(UTC)
 
     def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
-        path = _path(resource, namespace, name)
+        path = object_path(resource, namespace, name)
         answer = self._ask(path, {})
         if answer.status != 200:
             raise self._refusal(answer, resource, name=name)
@@ -104,7 +95,7 @@ class ApiServer:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Iterator[Page[Object]]:
-        path = _path(resource, namespace, None)
+        path = object_path(resource, namespace, None)
         query = {"fieldSelector": field_selector, "labelSelector": label_selector}
         query |= {"limit": str(self._chunk_size)} if self._chunk_size > 0 else {}
         seen: set[int] = set()
@@ -174,22 +165,7 @@ class ApiServer:
         given = {**query, "timeout": go_duration(limit) if limit else ""}
         encoded = urlencode(sorted((key, value) for key, value in given.items() if value))
         target = f"{path}?{encoded}" if encoded else path
-        started = time.monotonic()
-        deadline = started + limit if limit else None
-        give_up = started + (limit or RETRY_SECONDS)
-        for attempt in itertools.count(1):
-            try:
-                answer = self._attempt(target, deadline)
-            except ConnectionCut:
-                wait = _backoff(attempt) if attempt < UNASKED_ATTEMPTS else None
-                if wait is None or time.monotonic() + wait > give_up:
-                    raise
-            else:
-                wait = _wait(answer, attempt)
-                if wait is None or time.monotonic() + wait > give_up:
-                    return answer
-            self._sleep(wait)
-        raise AssertionError("unreachable")
+        return answered(lambda deadline: self._attempt(target, deadline), limit, self._sleep).answer
 
     def _attempt(self, target: str, deadline: float | None) -> Answer:
         answer = self._transport.get(target, deadline)
@@ -220,7 +196,7 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _path(resource: Resource[Any], namespace: str | None, name: str | None) -> str:
+def object_path(resource: Resource[Any], namespace: str | None, name: str | None) -> str:
     """The quoted path. Raises AccessError for a name that would leave its place in it."""
     for what, segment in (("namespace", namespace), ("resource name", name)):
         if segment is None:
@@ -251,23 +227,3 @@ def _identity(item: ApiObject) -> int:
     """Eight bytes that tell objects apart: a page's objects are not kept for it."""
     metadata: ObjectMeta = getattr(item, "metadata", ObjectMeta())
     return hash(metadata.uid or (metadata.namespace, metadata.name))
-
-
-def _wait(answer: Answer, attempt: int) -> float | None:
-    """Seconds until the next try; None when this answer is the last.
-
-    https://github.com/kubernetes/client-go/blob/v0.37.0/rest/with_retry.go, checkWait
-    """
-    if answer.status != 429 and answer.status < 500:
-        return None
-    asked = answer.headers.get("Retry-After", "").strip()
-    if asked.isdigit():
-        return int(asked) + random.random() * FIRST_WAIT_SECONDS if attempt < ATTEMPTS else None
-    if answer.status in RETRIED and attempt < UNASKED_ATTEMPTS:
-        return _backoff(attempt)
-    return None
-
-
-def _backoff(attempt: int) -> float:
-    """Twice as long each time, and never the same for two threads."""
-    return FIRST_WAIT_SECONDS * 2.0 ** (attempt - 1) * (0.5 + random.random())

@@ -69,12 +69,14 @@ def is_expired(answer: Answer) -> bool:
     return answer.status == 410
 
 
-def failure(answer: Answer, resource: Resource[Any], name: str | None, selectors: tuple[str, str]) -> AccessError:
+def failure(
+    answer: Answer, resource: Resource[Any], name: str | None, selectors: tuple[str, str] = ("", ""), verb: str = "get"
+) -> AccessError:
     """The error for an answer of 400 and more. `name` is None for a list; `selectors`: its label and field selector."""
     status = read_status(answer)
     known = status is not None and bool(status.message)
     if status is None or not known:
-        status = _unnamed(answer, resource, name)
+        status = _unnamed(answer, resource, name, verb)
     message = one_line(status.message)
     if answer.status == 401:
         return AccessError(unauthorized(message))
@@ -114,7 +116,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
-def _unnamed(answer: Answer, resource: Resource[Any], name: str | None) -> Status:
+def _unnamed(answer: Answer, resource: Resource[Any], name: str | None, verb: str) -> Status:
     said = _quoted(answer)
     reason, message = _UNNAMED.get(answer.status, ("", ""))
     if not reason and answer.status >= 500:
@@ -124,7 +126,7 @@ def _unnamed(answer: Answer, resource: Resource[Any], name: str | None) -> Statu
         )
     elif not reason:
         message = f"the server responded with the status code {answer.status} but did not return more information"
-    asked = f"get {resource.group_resource}" + (f" {name}" if name else "")
+    asked = f"{verb} {resource.group_resource}" + (f" {name}" if name else "")
     return Status(kind="Status", reason=reason, message=f"{message or said} ({asked})", code=answer.status)
 
 

@@ -1,4 +1,4 @@
-"""One GET at a time over the official client's connection pool: TLS, proxies, credentials, time-outs, gzip.
+"""One request at a time over the official client's connection pool: TLS, proxies, credentials, time-outs, gzip.
 
 Each failure is one line in kubectl's words plus what to do; no line holds a credential.
 """
@@ -54,6 +54,16 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`target` is the path with its query; `body` is JSON, none for a request without one."""
+
+    method: str
+    target: str
+    body: bytes = b""
+    content_type: str = "application/json"
+
+
 class Transport:
     """Safe for several threads."""
 
@@ -72,21 +82,28 @@ class Transport:
 
         Raises ConnectionCut for what may pass, AccessError for what will not.
         """
+        return self.send(Request("GET", target), deadline)
+
+    def send(self, request: Request, deadline: float | None) -> Answer:
+        """As `get`, for any request."""
         if self._plugin is None:
-            return self._get(target, deadline, Credentials())
+            return self._send(request, deadline, Credentials())
         credentials = self._plugin.credentials()
-        answer = self._get(target, deadline, credentials)
+        answer = self._send(request, deadline, credentials)
         if answer.status != 401:
             return answer
-        return self._get(target, deadline, self._plugin.refresh(credentials))
+        return self._send(request, deadline, self._plugin.refresh(credentials))
 
-    def _get(self, target: str, deadline: float | None, credentials: Credentials) -> Answer:
-        url = self._connection.server + target
+    def _send(self, request: Request, deadline: float | None, credentials: Credentials) -> Answer:
+        url = self._connection.server + request.target
         headers = self._headers(credentials)
+        if request.body:
+            headers["Content-Type"] = request.content_type
         try:
             response = self._pool_for(credentials).request(
-                "GET",
+                request.method,
                 url,
+                body=request.body or None,
                 headers=headers,
                 timeout=_timeout(deadline),
                 preload_content=False,
