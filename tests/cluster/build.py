@@ -32,7 +32,8 @@ from .programs import (
     programs,
 )
 
-TOOLS = ("kubectl", "kube-apiserver")
+TOOLS = ("kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
+"""What a Kubernetes go.mod can build. The test cluster takes the first two, a node all of them."""
 VERSION_VARIABLES = "k8s.io/component-base/version"
 
 

@@ -1,0 +1,219 @@
+"""Runs a command where it can start a node without touching the machine: `python -m node.enclosure COMMAND...`.
+
+The command gets mount, network, UTS, PID and cgroup namespaces of its own, below a small init that reaps. When the
+command ends, or the enclosure's own parent does, the kernel ends everything in there, and its mounts, addresses and
+devices vanish. What outlives that, a folder of files and the cgroups, is removed afterwards, and after a kill by the
+next run. Inside, /run, /var/log, /var/lib and /etc hold nothing of the machine's that a node would write to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.programs import CACHE
+
+from . import cgroups
+
+PLANE_ADDRESS = "10.77.0.1"
+NODE_ADDRESS = "10.77.0.11"
+PREFIX = "memdoctor-node-"
+"""Of the names of the folder and the cgroups of one run."""
+STATE = Path("/var/tmp")
+"""On a disk: what pods write into a tmpfs would count as their memory."""
+INSIDE = "MEMDOCTOR_ENCLOSURE"
+"""Set to the folder of the run, inside."""
+LAYERED = ("/etc", "/opt", "/var/lib")
+"""Seen as they are on the machine; what is written there is seen inside only, and goes with the enclosure."""
+EMPTY = ("/var/log", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet")
+KUBELET_SYSCTLS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+"""Of the whole machine; the kubelet sets them: https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/util/sysctl/sysctl.go"""
+NAMESPACES = ("--mount", "--net", "--uts", "--pid", "--cgroup")
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+def obstacle() -> str:
+    """Why no node can run on this machine; empty when one can."""
+    if sys.platform != "linux":
+        return "a node runs on Linux only"
+    if platform.machine() != "x86_64":
+        return f"its programs are for x86_64, and this machine is {platform.machine()}"
+    if os.geteuid() != 0:
+        return "it takes root"
+    hidden = [place for place in (Path.cwd(), CACHE) if any(place.is_relative_to(layered) for layered in LAYERED)]
+    if hidden:
+        return f"what is written to {hidden[0]} would be lost: it lies in {', '.join(LAYERED)}"
+    absent = [program for program in ("unshare", "mount", "ip") if shutil.which(program) is None]
+    return f"{', '.join(absent)} not installed: apt-get install util-linux iproute2" if absent else ""
+
+
+def inside() -> bool:
+    return INSIDE in os.environ
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--init"]:
+        return _init(arguments[1:], Path(os.environ[INSIDE]))
+    if not arguments:
+        print("error: usage: python -m node.enclosure COMMAND [ARGUMENT...]", file=sys.stderr)
+        return 2
+    reason = obstacle()
+    if reason:
+        print(f"no node: {reason}", file=sys.stderr)
+        return 1 if os.environ.get("MEMDOCTOR_NO_SKIP") else 0
+    return run(arguments)
+
+
+def run(command: list[str]) -> int:
+    """Runs `command` in an enclosure of its own; its exit code, 128 + the signal's number when one ended it."""
+    remove_abandoned()
+    with _state() as folder:
+        cgroups.make(folder.name)
+
+        def join() -> None:
+            _end_with_parent()
+            cgroups.enter(folder.name)
+
+        init = [sys.executable, "-m", "node.enclosure", "--init", *command]
+        unshare = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "--"]
+        environ = {**os.environ, INSIDE: str(folder)}
+        process = subprocess.Popen([*unshare, *init], env=environ, preexec_fn=join)
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: _end_children(process.pid))
+        return _code(process.wait())
+
+
+def _end_children(pid: int) -> None:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGTERM)
+
+
+def _code(returned: int) -> int:
+    return returned if returned >= 0 else 128 - returned
+
+
+def remove_abandoned() -> None:
+    """Removes the folders and cgroups of runs that were killed."""
+    for name in {folder.name for folder in STATE.glob(f"{PREFIX}*")} | cgroups.names(PREFIX):
+        with _lock(name) as ours:
+            if ours:
+                _remove(name)
+
+
+@contextmanager
+def _state() -> Iterator[Path]:
+    """The folder of this run, locked; removed with its cgroups in the end."""
+    name = f"{PREFIX}{os.getpid()}"
+    with _lock(name) as ours:
+        assert ours, f"{STATE / name} is in use"
+        try:
+            yield STATE / name
+        finally:
+            _remove(name)
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[bool]:
+    """Whether no living run has that name: the kernel drops the lock with the process that has it."""
+    folder = STATE / name
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(name: str) -> None:
+    cgroups.remove(name)
+    shutil.rmtree(STATE / name, ignore_errors=True)
+
+
+def _init(command: list[str], folder: Path) -> int:
+    """Process 1 of the enclosure: when it ends, the kernel ends all others."""
+    cgroups.mount_own()
+    _mount_own_folders(folder)
+    _hide_sysctls(folder)
+    subprocess.run(["mount", "--make-rshared", "/"], check=True)
+    _bring_up_network()
+    try:
+        child = subprocess.Popen(command)
+    except OSError as error:
+        print(f"error: {command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    # Ctrl-C reaches the command by itself. Handlers, unlike SIG_IGN, are not inherited.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            return _code(os.waitstatus_to_exitcode(status))
+
+
+def _mount_own_folders(folder: Path) -> None:
+    layers = folder / "layers"
+    layers.mkdir()
+    _mount("-t", "tmpfs", "tmpfs", str(layers))
+    for place in LAYERED:
+        upper, work = layers / place.replace("/", "-"), layers / f"work{place.replace('/', '-')}"
+        upper.mkdir()
+        work.mkdir()
+        _mount("-t", "overlay", "-o", f"lowerdir={place},upperdir={upper},workdir={work}", "overlay", place)
+    for place in EMPTY:
+        own = folder / place.replace("/", "-")
+        own.mkdir()
+        Path(place).mkdir(exist_ok=True)
+        _mount("--bind", str(own), place)
+    _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+
+
+def _hide_sysctls(folder: Path) -> None:
+    for name in KUBELET_SYSCTLS:
+        real, own = Path("/proc/sys", name), folder / name.replace("/", ".")
+        own.write_text(real.read_text())
+        _mount("--bind", str(own), str(real))
+
+
+def _bring_up_network() -> None:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for address in (PLANE_ADDRESS, NODE_ADDRESS):
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def _end_with_parent() -> None:
+    """https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html"""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
