@@ -16,6 +16,7 @@ from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure, read_runtime_error
 from kubectl_memdoctor.finding import Evidence, InvolvedObject, Memory
+from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.objects import (
     Condition,
     ContainerState,
@@ -263,6 +264,8 @@ class ClusterContext:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     minimum_bytes: int | None = None
     """The user's own figure instead of the measured table."""
+    measured: tuple[Measurement, ...] = ()
+    """Measured on the cluster's own nodes."""
 
     @property
     def small_below(self) -> int:
@@ -353,6 +356,7 @@ class PodContext:
             handler=self.handler,
             failures=tuple(error.failure for error in self.sandbox_errors),
             bounds=self.bounds,
+            measured=self.cluster.measured,
             override_bytes=self.cluster.minimum_bytes,
         )
 

@@ -76,10 +76,14 @@ class Measurement(_Written, frozen=True, kw_only=True):
     taken_at: Time
 
     @property
+    def least_ready_bytes(self) -> int:
+        """The smallest limit with which any try's pod became ready."""
+        return min(entry.limit_bytes for entry in self.tries if entry.ready)
+
+    @property
     def none_ready_bytes(self) -> int:
         """The largest limit up to which no try's pod became ready; 0 when the smallest one sufficed at times."""
-        least = min(entry.limit_bytes for entry in self.tries if entry.ready)
-        return max((entry.limit_bytes for entry in self.tries if entry.limit_bytes < least), default=0)
+        return max((entry.limit_bytes for entry in self.tries if entry.limit_bytes < self.least_ready_bytes), default=0)
 
     @property
     def times(self) -> int:

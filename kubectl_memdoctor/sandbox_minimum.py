@@ -1,22 +1,27 @@
 """The smallest pod-level memory limit that a pod's sandbox starts with, as a span, and how that is known.
 
-The span comes from measured rows (data/sandbox_minimum.json). What is known of the runtime picks the rows; what other
-pods of the same cluster start with, or fail on, narrows it. The user's own figure replaces it all.
+The span comes from measured rows (data/sandbox_minimum.json). What is known of the node and its runtime picks the rows;
+what was measured on the cluster's own nodes takes their place; what other pods of the same cluster start with, or fail
+on, narrows it. The user's own figure replaces it all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure
 from kubectl_memdoctor.finding import Evidence
-from kubectl_memdoctor.objects import Node
+from kubectl_memdoctor.measured_minimum import Measurement, Pool, cpus, pool_of
+from kubectl_memdoctor.objects import Node, NodeSystemInfo
 from kubectl_memdoctor.runtime_kind import RuntimeKind, is_version, runtime_kind, spans_meet, version_key
 
 ONE_PAGE = 4096
@@ -32,8 +37,8 @@ https://docs.okd.io/4.10/nodes/containers/nodes-containers-using.html"""
 ASSUMED_CPUS = 64
 """For a node that does not say: a large one."""
 
-MOST_CPUS = 8192
-"""NR_CPUS at its largest: https://github.com/torvalds/linux/blob/v6.1/arch/x86/Kconfig"""
+ON_YOUR_NODES = "measured on your nodes"
+FROM_SOURCE = "from source, not measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +78,30 @@ class Row(_Entry, frozen=True, kw_only=True):
     """The version that was measured."""
     since: str
     before: str
-    cgroups: tuple[str, ...]
+    cgroup: Literal["v1", "v2"]
+    cpus: int | None = None
+    """Of the machine that it was measured on; None where nobody noted it."""
     failed_bytes: int
     """The largest limit up to which no try started."""
     ran_bytes: int
     """The smallest limit from which on every try started. Between the two it is chance."""
-    where: str
-    """Kernel, CPUs and number of tries; or who reports it."""
+    tries: int
+    """How often each limit was tried, or more; 0 for what others report."""
+    kernel: str
+    taken: str
+    """The day, as 2026-11-24; empty for what others report."""
+    source: str = ""
+    """Who reports it, where it was not measured for this table."""
     how: str
     """How it was measured: builds, programs, and what a try is."""
+
+    @property
+    def where(self) -> str:
+        """Kernel, CPUs and number of tries; or who reports it."""
+        if self.source:
+            return f"as reported in {self.source}"
+        counted = (_count(number, noun) for number, noun in ((self.cpus, "CPU"), (self.tries, "try")) if number)
+        return ", ".join((f"kernel {self.kernel}", *counted))
 
 
 class Refusal(_Entry, frozen=True, kw_only=True):
@@ -92,24 +112,47 @@ class Refusal(_Entry, frozen=True, kw_only=True):
     before: str
     minimum_bytes: int
     fixed: bool
-    source: str
+    reference: str
     runtime: str | None = None
 
 
 class Unmeasured(_Entry, frozen=True, kw_only=True):
-    """A runtime without measurements: a cautious span that begins with one page."""
+    """A runtime without measurements: a cautious span that begins with one page. No `reference`: a guess."""
 
     runtime: str
     title: str
     high_bytes: int
     ample_bytes: int
-    source: str
+    note: str
+    reference: str = ""
+
+
+class Engine(_Entry, frozen=True, kw_only=True):
+    """An engine under which nothing was measured: what the runtimes need elsewhere is taken over."""
+
+    engine: str
+    note: str
+    reference: str
+
+
+class PageSize(_Entry, frozen=True, kw_only=True):
+    """Kernels with larger pages than those that were measured with. `kernel`: a word in the kernel's version; empty
+    fields fit all. Not `certain`: others of this kind have pages of 4096 bytes."""
+
+    architecture: str
+    kernel: str
+    page_bytes: int
+    certain: bool
+    note: str
+    reference: str
 
 
 class Table(_Entry, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     refusals: tuple[Refusal, ...]
     unmeasured: tuple[Unmeasured, ...]
+    engines: tuple[Engine, ...]
+    page_sizes: tuple[PageSize, ...]
 
 
 @cache
@@ -131,9 +174,11 @@ def sandbox_minimum(
     handler: str | None,
     failures: tuple[RuntimeFailure, ...],
     bounds: ClusterBounds | None,
+    measured: Sequence[Measurement],
     override_bytes: int | None,
 ) -> SandboxMinimum:
-    """What a sandbox needs on `node` (None: not known), with the RuntimeClass's `handler` and the user's own figure."""
+    """What a sandbox needs on `node` (None: not known), with the RuntimeClass's `handler`, what was `measured` on the
+    cluster's nodes, and the user's own figure."""
     if override_bytes is not None and override_bytes > 0:
         reason = f"A sandbox needs {quantity.format_bytes(override_bytes)} by your own figure (--minimum)"
         return SandboxMinimum(override_bytes, override_bytes, override_bytes, reason)
@@ -142,11 +187,17 @@ def sandbox_minimum(
         reason = f"Node {name} runs Windows: it has no cgroups, so a sandbox needs no minimum"
         return SandboxMinimum(1, 1, 1, reason)
     kind = runtime_kind(node, handler, failures)
-    span = _bounded(_enforced(_known(kind), kind, failures), bounds)
+    count = cpus(node) if node else None
+    stated = _stated(failures)
+    known = _known(kind, count)
+    span = _paged(known if stated else _refused(known, kind), _page_size(node))
+    span = replace(span, ample_bytes=span.ample_bytes + BYTES_PER_CPU * (count or ASSUMED_CPUS))
+    span = _own(span, pool_of(node, handler) if node is not None else None, measured)
+    span = _bounded(_raised(span, stated, fixed=True) if stated else span, bounds)
     return SandboxMinimum(
         low_bytes=span.low.bytes,
         high_bytes=span.high.bytes,
-        ample_bytes=max(span.ample_bytes + BYTES_PER_CPU * (_cpus(node) or ASSUMED_CPUS), span.high.bytes),
+        ample_bytes=max(span.ample_bytes, span.high.bytes),
         reason=_reason(name, kind, span),
         evidence=tuple(dict.fromkeys(_evidence(node, kind, span))),
     )
@@ -159,6 +210,8 @@ class _Edge:
     bytes: int
     known_from: str
     evidence: Evidence
+    of_row: bool = False
+    """Whether it is a measured row's figure, which may have been measured elsewhere than under this engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,34 +219,56 @@ class _Span:
     low: _Edge
     high: _Edge
     ample_bytes: int
+    runtime: str = ""
+    """What the runtime is called, where it can only be one."""
     remark: str = ""
     """The end of the sentence where the figures are not measured for just this runtime."""
-    unmeasured: str = ""
-    """The runtime's name when there are no figures at all."""
+    measured: bool = True
+    """False when there are no figures at all."""
+    pages: PageSize | None = None
+    """Of the node's kernel, where the figures may not hold for them."""
 
 
-def _known(kind: RuntimeKind) -> _Span:
+def _known(kind: RuntimeKind, count: int | None) -> _Span:
     """The span over all OCI runtimes that it may be."""
-    spans = [_known_of(runtime, kind) for runtime in kind.runtimes]
+    spans = [_known_of(runtime, kind, count) for runtime in kind.runtimes]
     low, high = min(spans, key=lambda span: span.low.bytes), max(spans, key=lambda span: span.high.bytes)
-    return replace(high, low=low.low, ample_bytes=max(span.ample_bytes for span in spans))
+    ample_bytes = max(span.ample_bytes for span in spans)
+    return replace(high, low=low.low, ample_bytes=ample_bytes, runtime=high.runtime if len(spans) == 1 else "")
 
 
-def _known_of(runtime: str, kind: RuntimeKind) -> _Span:
+def _known_of(runtime: str, kind: RuntimeKind, count: int | None) -> _Span:
     unmeasured = next((entry for entry in table().unmeasured if entry.runtime == runtime), None)
     if unmeasured is not None:
         return _cautious(unmeasured, kind)
-    rows = [row for row in table().rows if row.runtime == runtime]
+    rows = with_cpus([row for row in table().rows if row.runtime == runtime], count)
     fitting = [row for row in rows if _is_of_version(row, kind) and _is_of_cgroup(row, kind)]
     nearest = fitting or _nearest(rows, kind)
     lowest = min(nearest, key=lambda row: row.failed_bytes)
     highest = max(nearest, key=lambda row: (row.ran_bytes, version_key(row.since)))
     return _Span(
-        low=_Edge(lowest.failed_bytes, runtime, _measurement(lowest)),
-        high=_Edge(highest.ran_bytes, runtime, _measurement(highest)),
+        low=_Edge(lowest.failed_bytes, runtime, _measurement(lowest), of_row=True),
+        high=_Edge(highest.ran_bytes, runtime, _measurement(highest), of_row=True),
         ample_bytes=highest.ran_bytes * HEADROOM,
+        runtime=runtime,
         remark="" if fitting else f"; {_described(runtime, kind)} was not measured, only what is nearest to it",
     )
+
+
+def with_cpus(rows: Iterable[Row], count: int | None) -> list[Row]:
+    """Of each build under each cgroup version the rows of the nearest CPU counts, from below and from above; all where
+    the count is not known."""
+    builds: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        builds.setdefault((row.runtime, row.version, row.since, row.before, row.cgroup), []).append(row)
+    return [row for build in builds.values() for row in (build if count is None else _nearest_counts(build, count))]
+
+
+def _nearest_counts(build: list[Row], count: int) -> list[Row]:
+    counted = [row.cpus for row in build if row.cpus is not None]
+    below = max((entry for entry in counted if entry <= count), default=None)
+    above = min((entry for entry in counted if entry >= count), default=None)
+    return [row for row in build if row.cpus in (None, below, above)]
 
 
 def _is_of_version(row: Row, kind: RuntimeKind) -> bool:
@@ -201,7 +276,7 @@ def _is_of_version(row: Row, kind: RuntimeKind) -> bool:
 
 
 def _is_of_cgroup(row: Row, kind: RuntimeKind) -> bool:
-    return not kind.cgroup or kind.cgroup in row.cgroups
+    return not kind.cgroup or kind.cgroup == row.cgroup
 
 
 def _nearest(rows: list[Row], kind: RuntimeKind) -> list[Row]:
@@ -228,41 +303,52 @@ def _described(runtime: str, kind: RuntimeKind) -> str:
 
 def _measurement(row: Row) -> Evidence:
     failed, ran = quantity.format_bytes(row.failed_bytes), quantity.format_bytes(row.ran_bytes)
-    value = f"fails with {failed}, runs with {ran} (cgroup {' and '.join(row.cgroups)}, {row.where})"
+    value = f"fails with {failed}, runs with {ran} (cgroup {row.cgroup}, {row.where})"
     return Evidence(source="lab", object=f"{row.runtime} {row.version}", value=value)
 
 
 def _cautious(entry: Unmeasured, kind: RuntimeKind) -> _Span:
     title = f"handler {_one_line(kind.handler)}" if kind.handler and entry.runtime == "unknown" else entry.title
-    evidence = Evidence(source="lab", object=title, value=f"not measured; {entry.source}")
+    value = _from_source(entry.note, entry.reference) if entry.reference else f"not measured, {entry.note}"
+    evidence = Evidence(source="lab", object=title, value=value)
     return _Span(
         low=_Edge(ONE_PAGE, "one page of memory", evidence),
         high=_Edge(entry.high_bytes, "an estimate", evidence),
         ample_bytes=entry.ample_bytes,
-        unmeasured=title,
+        runtime=title,
+        measured=False,
     )
 
 
-def _enforced(span: _Span, kind: RuntimeKind, failures: tuple[RuntimeFailure, ...]) -> _Span:
-    """Raised by what the engine refuses: as an error states it, else as its version is known to."""
+def _from_source(note: str, reference: str) -> str:
+    return f"{FROM_SOURCE}: {note}; {reference}"
+
+
+def _stated(failures: tuple[RuntimeFailure, ...]) -> _Edge | None:
+    """The minimum that an error states itself: surer than what its engine is known to refuse."""
     stated = [f for f in failures if f.stated_minimum_bytes and f.stated_scope == "sandbox"]
-    if stated:
-        largest = max(stated, key=lambda failure: failure.stated_minimum_bytes or 0)
-        evidence = Evidence(source="runtime", object=largest.engine, value=_one_line(largest.innermost))
-        return _raised(span, _Edge(largest.stated_minimum_bytes or 0, "its own words", evidence), fixed=True)
+    if not stated:
+        return None
+    largest = max(stated, key=lambda failure: failure.stated_minimum_bytes or 0)
+    evidence = Evidence(source="runtime", object=largest.engine, value=_one_line(largest.innermost))
+    return _Edge(largest.stated_minimum_bytes or 0, "its own words", evidence)
+
+
+def _refused(span: _Span, kind: RuntimeKind) -> _Span:
+    """Raised by what the engine is known to refuse."""
     for refusal in table().refusals:
         if refusal.engine == kind.engine and (refusal.runtime or kind.runtimes[0]) in kind.runtimes:
-            span = _refused(span, refusal, kind.engine_version)
+            span = _refused_by(span, refusal, kind.engine_version)
     return span
 
 
-def _refused(span: _Span, refusal: Refusal, version: str) -> _Span:
+def _refused_by(span: _Span, refusal: Refusal, version: str) -> _Span:
     known = is_version(version)
     if known and not _is_in(version, refusal):
         return span
     figure = quantity.format_bytes(refusal.minimum_bytes)
     lowered = "" if refusal.fixed else " unless configured otherwise"
-    value = f"refuses limits below {figure}{lowered}; {refusal.source}"
+    value = _from_source(f"refuses limits below {figure}{lowered}", refusal.reference)
     evidence = Evidence(source="lab", object=f"{refusal.engine} {refusal.since} and later", value=value)
     edge = _Edge(refusal.minimum_bytes, f"the minimum of {refusal.engine} itself", evidence)
     return _raised(span, edge, fixed=refusal.fixed and known)
@@ -280,6 +366,101 @@ def _raised(span: _Span, edge: _Edge, *, fixed: bool) -> _Span:
         high=edge if edge.bytes > span.high.bytes else span.high,
         ample_bytes=max(span.ample_bytes, edge.bytes * HEADROOM),
     )
+
+
+def _page_size(node: Node | None) -> PageSize | None:
+    """None where the kernel's pages are as small as those that were measured with, by all that is known."""
+    if node is None:
+        return None
+    info = node.status.node_info
+    return next((entry for entry in table().page_sizes if _is_of_kernel(entry, info)), None)
+
+
+def _is_of_kernel(entry: PageSize, info: NodeSystemInfo) -> bool:
+    if entry.architecture not in ("", info.architecture):
+        return False
+    return not entry.kernel or entry.kernel in re.findall(r"[0-9a-z]+", info.kernel_version.lower())
+
+
+def _paged(span: _Span, pages: PageSize | None) -> _Span:
+    """Raised to whole pages. A sandbox is charged for as many pages at most, each of them so much larger."""
+    if pages is None or not pages.certain:
+        return replace(span, pages=pages)
+    size = pages.page_bytes
+    remark = f"; nothing was measured with pages of {quantity.format_bytes(size)}, as its kernel has them"
+    return replace(
+        span,
+        low=replace(span.low, bytes=_whole_pages(span.low.bytes, size)),
+        high=replace(span.high, bytes=_whole_pages(span.high.bytes, size)),
+        ample_bytes=span.ample_bytes * (size // ONE_PAGE),
+        remark=span.remark or remark,
+        pages=pages,
+    )
+
+
+def _whole_pages(count: int, page_bytes: int) -> int:
+    return -(-count // page_bytes) * page_bytes
+
+
+def _own(span: _Span, pool: Pool | None, measured: Sequence[Measurement]) -> _Span:
+    """With the figures of the node's own pool in the place of the table's. The need grows with the CPUs: what fewer of
+    them needed bounds it from below, what more of them needed from above."""
+    if pool is None:
+        return span
+    alike = [entry for entry in measured if msgspec.structs.replace(entry.pool, cpus=pool.cpus) == pool]
+    fewer = max((entry.pool.cpus for entry in alike if entry.pool.cpus <= pool.cpus), default=None)
+    more = min((entry.pool.cpus for entry in alike if entry.pool.cpus >= pool.cpus), default=None)
+    span = _own_high(span, [entry for entry in alike if entry.pool.cpus == more])
+    return _own_low(span, [entry for entry in alike if entry.pool.cpus == fewer], pool.cpus)
+
+
+def _own_high(span: _Span, measured: list[Measurement]) -> _Span:
+    if not measured:
+        return span
+    highest = max(measured, key=_readiness)
+    high = _own_edge(highest, highest.ready_bytes)
+    least = min(measured, key=lambda entry: entry.least_ready_bytes)
+    low = min(span.low, _own_edge(least, least.least_ready_bytes), key=lambda edge: edge.bytes)
+    ample_bytes = high.bytes * HEADROOM
+    return replace(span, low=low, high=high, ample_bytes=ample_bytes, measured=True, remark="", pages=None)
+
+
+def _own_low(span: _Span, measured: list[Measurement], count: int) -> _Span:
+    """All that there is for a node with more CPUs than those that were measured; the other end is at least as high."""
+    if not measured:
+        return span
+    highest = max(measured, key=_readiness)
+    if highest.ready_bytes > span.high.bytes:
+        ample_bytes = max(span.ample_bytes, highest.ready_bytes * HEADROOM + BYTES_PER_CPU * count)
+        span = replace(span, high=_own_edge(highest, highest.ready_bytes), ample_bytes=ample_bytes)
+    lowest = min(measured, key=lambda entry: (entry.none_ready_bytes, -entry.taken_at.timestamp()))
+    low = _own_edge(lowest, lowest.none_ready_bytes) if lowest.none_ready_bytes else span.low
+    return replace(span, low=low, measured=True)
+
+
+def _readiness(measurement: Measurement) -> tuple[int, datetime]:
+    """Of equal figures the newest is named."""
+    return measurement.ready_bytes, measurement.taken_at
+
+
+def _own_edge(measurement: Measurement, limit: int) -> _Edge:
+    value = f"{ON_YOUR_NODES}: {', '.join(_own_figures(measurement))}"
+    return _Edge(limit, ON_YOUR_NODES, Evidence(source="lab", object=f"node/{measurement.node}", value=value))
+
+
+def _own_figures(measurement: Measurement) -> Iterator[str]:
+    least, most = measurement.none_ready_bytes, measurement.ready_bytes
+    if least:
+        yield f"fails with {quantity.format_bytes(least)}"
+    if measurement.failed_bytes > least:
+        yield f"at times with {quantity.format_bytes(measurement.failed_bytes)}"
+    counted = f"{_count(measurement.times, 'try')}, {_count(measurement.pool.cpus, 'CPU')}"
+    yield f"runs with {quantity.format_bytes(most)} ({counted}, {measurement.taken_at:%Y-%m-%d})"
+
+
+def _count(number: int, noun: str) -> str:
+    plural = {"try": "tries"}.get(noun, f"{noun}s")
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _bounded(span: _Span, bounds: ClusterBounds | None) -> _Span:
@@ -310,29 +491,21 @@ def _seen(limit: int | None, pod: str | None, verb: str) -> _Edge | None:
     return _Edge(limit, f"pod {name} {verb} with it", Evidence(source="pod", object=f"pod/{name}", value=value))
 
 
-def _cpus(node: Node | None) -> int | None:
-    text = node.status.capacity.get("cpu", "") if node else ""
-    try:
-        count = quantity.value(text)
-    except quantity.QuantityError:
-        return None
-    return min(count, MOST_CPUS) if count > 0 else None
-
-
 def _reason(node: str | None, kind: RuntimeKind, span: _Span) -> str:
     engine = _one_line(f"{kind.engine} {kind.engine_version}")
-    runtime = span.unmeasured or kind.runtime
-    name = f"{engine} with {runtime}" if engine and runtime else engine or runtime or "The runtime"
+    name = f"{engine} with {span.runtime}" if engine and span.runtime else engine or span.runtime or "The runtime"
     subject = f"{name} on {f'node {node}' if node else 'a node that is not known'}"
     low, high = quantity.format_bytes(span.low.bytes), quantity.format_bytes(span.high.bytes)
-    if span.unmeasured:
+    if not span.measured:
         return f"{subject} was not measured: a sandbox may need as much as {high} ({span.high.known_from})"
     if span.low.bytes == span.high.bytes:
         needs = f"{high} ({span.high.known_from})"
-    elif span.low.known_from == span.high.known_from:
-        needs = f"between {low} and {high}"
-    else:
+    elif span.low.known_from != span.high.known_from:
         needs = f"between {low} ({span.low.known_from}) and {high} ({span.high.known_from})"
+    elif span.low.known_from == ON_YOUR_NODES:
+        return f"{subject} needs between {low} and {high} to start a sandbox, {ON_YOUR_NODES}{span.remark}"
+    else:
+        needs = f"between {low} and {high}"
     return f"{subject} needs {needs} to start a sandbox{span.remark}"
 
 
@@ -341,10 +514,25 @@ def _evidence(node: Node | None, kind: RuntimeKind, span: _Span) -> Iterator[Evi
         yield _of_node(node, "status.nodeInfo.containerRuntimeVersion", node.status.node_info.container_runtime_version)
     yield span.low.evidence
     yield span.high.evidence
-    cpus = _cpus(node)
-    if node is not None and cpus is not None and cpus * BYTES_PER_CPU > largest_known_minimum_bytes():
-        more = quantity.format_bytes(cpus * BYTES_PER_CPU)
-        yield _of_node(node, "status.capacity.cpu", f"{cpus} CPUs, for which an old kernel may need {more} more")
+    yield from _taken_over(kind, span)
+    if span.high.known_from == ON_YOUR_NODES:
+        return
+    count = cpus(node) if node is not None else None
+    if node is not None and count is not None and count * BYTES_PER_CPU > largest_known_minimum_bytes():
+        more = quantity.format_bytes(count * BYTES_PER_CPU)
+        yield _of_node(node, "status.capacity.cpu", f"{count} CPUs, for which an old kernel may need {more} more")
+
+
+def _taken_over(kind: RuntimeKind, span: _Span) -> Iterator[Evidence]:
+    """What stands in for measurements under the node's own engine and with its own pages."""
+    if span.low.of_row or span.high.of_row:
+        for engine in table().engines:
+            if engine.engine == kind.engine:
+                value = _from_source(engine.note, engine.reference)
+                yield Evidence(source="lab", object=_one_line(f"{kind.engine} {kind.engine_version}"), value=value)
+    if span.pages is not None:
+        title = f"pages of {quantity.format_bytes(span.pages.page_bytes)}"
+        yield Evidence(source="lab", object=title, value=_from_source(span.pages.note, span.pages.reference))
 
 
 def _of_node(node: Node, field: str, value: str) -> Evidence:

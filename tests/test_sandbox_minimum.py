@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +14,24 @@ from typed import convert
 
 from kubectl_memdoctor import objects, quantity
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure, read_runtime_error
-from kubectl_memdoctor.runtime_kind import RuntimeKind, runtime_kind, spans_meet, version_key
+from kubectl_memdoctor.measured_minimum import Measurement, Pool, Try, failed_bytes, ready_bytes
+from kubectl_memdoctor.runtime_kind import RuntimeKind, is_version, runtime_kind, spans_meet, version_key
 from kubectl_memdoctor.sandbox_minimum import (
+    ASSUMED_CPUS,
     BYTES_PER_CPU,
+    HEADROOM,
     ONE_PAGE,
     ClusterBounds,
+    Engine,
+    PageSize,
+    Refusal,
     Row,
     SandboxMinimum,
+    Unmeasured,
     largest_known_minimum_bytes,
     sandbox_minimum,
     table,
+    with_cpus,
 )
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -47,13 +57,24 @@ DOCKER_REFUSES = "Error response from daemon: Minimum memory limit allowed is 6M
 
 
 def node(
-    runtime: str = "containerd://1.7.24", *, kernel: str = "6.1.0-18", cpu: str = "4", os: str = ""
+    runtime: str = "containerd://1.7.24",
+    *,
+    kernel: str = "6.1.0-18",
+    cpu: str = "",
+    os: str = "",
+    architecture: str = "amd64",
 ) -> objects.Node:
+    """Without a number of CPUs, all rows of a runtime speak for it."""
     value = {
         "metadata": {"name": "worker-1"},
         "status": {
             "capacity": {"cpu": cpu},
-            "nodeInfo": {"containerRuntimeVersion": runtime, "kernelVersion": kernel, "operatingSystem": os},
+            "nodeInfo": {
+                "containerRuntimeVersion": runtime,
+                "kernelVersion": kernel,
+                "operatingSystem": os,
+                "architecture": architecture,
+            },
         },
     }
     return convert(value, objects.Node)
@@ -64,14 +85,21 @@ def minimum(
     *words: str,
     handler: str | None = None,
     bounds: ClusterBounds | None = None,
+    measured: tuple[Measurement, ...] = (),
     override: int | None = None,
 ) -> SandboxMinimum:
-    failures = tuple(map(read_runtime_error, words))
-    return sandbox_minimum(where, handler=handler, failures=failures, bounds=bounds, override_bytes=override)
+    return sandbox_minimum(
+        where,
+        handler=handler,
+        failures=tuple(map(read_runtime_error, words)),
+        bounds=bounds,
+        measured=measured,
+        override_bytes=override,
+    )
 
 
 def rows(runtime: str, cgroup: str = "") -> list[Row]:
-    return [row for row in table().rows if row.runtime == runtime and (not cgroup or cgroup in row.cgroups)]
+    return [row for row in table().rows if row.runtime == runtime and cgroup in ("", row.cgroup)]
 
 
 def low(found: list[Row]) -> int:
@@ -87,25 +115,41 @@ class TestTable:
         for row in table().rows:
             assert 0 < row.failed_bytes < row.ran_bytes, row
             assert row.failed_bytes % 4096 == row.ran_bytes % 4096 == 0, row
-            assert set(row.cgroups) in ({"v1"}, {"v2"}, {"v1", "v2"}), row
-            assert row.where.strip(), row
+            assert row.cgroup in ("v1", "v2"), row
             assert row.how.strip(), row
             assert row.version.strip(), row
             assert not row.since or not row.before or version_key(row.since) < version_key(row.before), row
 
+    def test_rows_say_where_they_come_from(self) -> None:
+        for row in table().rows:
+            if row.source:
+                assert "https://" in row.source, row
+                assert (row.tries, row.kernel, row.taken) == (0, "", ""), row
+            else:
+                assert row.tries > 0, row
+                assert is_version(row.kernel), row
+                assert date.fromisoformat(row.taken), row
+                assert row.cpus is None or row.cpus > 0, row
+
+    def test_where_is_made_of_the_figures(self) -> None:
+        plain = next(row for row in table().rows if not row.source)
+        where = msgspec.structs.replace(plain, kernel="6.1", cpus=1, tries=10).where
+        assert where == "kernel 6.1, 1 CPU, 10 tries"
+        assert msgspec.structs.replace(plain, kernel="6.1", cpus=None, tries=1).where == "kernel 6.1, 1 try"
+
     def test_rows_stand_for_the_version_that_was_measured(self) -> None:
         for row in table().rows:
-            if "reported" in row.where:
+            if row.source:
                 continue
             assert not row.since or version_key(row.since) <= version_key(row.version), row
             assert not row.before or version_key(row.version) < version_key(row.before), row
 
     def test_rows_of_the_same_versions_do_not_contradict_one_another(self) -> None:
-        """What ran everywhere in one row did not fail everywhere in another of the same versions and cgroup."""
+        """What ran always in one row did not fail always in another of the same kind, with no more CPUs."""
         every = table().rows
         for one in every:
             for other in every:
-                if one.runtime != other.runtime or not set(one.cgroups) & set(other.cgroups):
+                if (one.runtime, one.cgroup) != (other.runtime, other.cgroup) or (one.cpus or 1) > (other.cpus or 1):
                     continue
                 if spans_meet(one.since, one.before, other.since, other.before):
                     assert one.failed_bytes < other.ran_bytes, (one, other)
@@ -115,16 +159,27 @@ class TestTable:
         [("runc", "v1", ""), ("crun", "v1", ""), ("runc", "v2", "1.0.0"), ("crun", "v2", "")],
     )
     def test_versions_have_no_gap(self, runtime: str, cgroup: str, first: str) -> None:
-        ordered = sorted(rows(runtime, cgroup), key=lambda row: version_key(row.since))
-        assert ordered[0].since == first
-        assert ordered[-1].before == ""
-        assert all(earlier.before == later.since for earlier, later in pairwise(ordered))
+        spans = {(row.since, row.before) for row in rows(runtime, cgroup)}
+        ordered = sorted(spans, key=lambda span: version_key(span[0]))
+        assert ordered[0][0] == first
+        assert ordered[-1][1] == ""
+        assert all(earlier[1] == later[0] for earlier, later in pairwise(ordered))
 
-    def test_refusals_and_unmeasured_runtimes_have_a_source(self) -> None:
-        assert all(refusal.minimum_bytes > 0 and refusal.source for refusal in table().refusals)
-        for entry in table().unmeasured:
-            assert ONE_PAGE < entry.high_bytes <= entry.ample_bytes, entry
-            assert entry.source, entry
+    def test_what_is_from_source_has_its_reference(self) -> None:
+        known = table()
+        assert all(refusal.minimum_bytes > 0 for refusal in known.refusals)
+        assert all(ONE_PAGE < entry.high_bytes <= entry.ample_bytes for entry in known.unmeasured)
+        assert all(entry.page_bytes % ONE_PAGE == 0 and entry.page_bytes > ONE_PAGE for entry in known.page_sizes)
+        named = [entry for entry in known.unmeasured if entry.runtime != "unknown"]
+        every: list[Refusal | Unmeasured | Engine | PageSize] = [
+            *known.refusals,
+            *named,
+            *known.engines,
+            *known.page_sizes,
+        ]
+        assert all(entry.reference.startswith("https://") for entry in every)
+        assert {entry.runtime for entry in known.unmeasured} >= {"kata", "gvisor", "unknown"}
+        assert {entry.engine for entry in known.engines} == {"docker", "cri-o"}
 
     def test_a_measured_runtime_is_not_unmeasured(self) -> None:
         assert not {row.runtime for row in table().rows} & {entry.runtime for entry in table().unmeasured}
@@ -384,14 +439,15 @@ class TestBounds:
 class TestCpus:
     @pytest.mark.parametrize(("cpu", "counted"), [("4", 4), ("128", 128), ("7910m", 8), ("1000000", 8192)])
     def test_more_cpus_make_more_ample(self, cpu: str, counted: int) -> None:
-        none = replace(minimum(node(cpu="1")))
         found = minimum(node(cpu=cpu))
-        assert found.ample_bytes - none.ample_bytes == (counted - 1) * BYTES_PER_CPU
-        assert (found.low_bytes, found.high_bytes) == (none.low_bytes, none.high_bytes)
+        chosen = with_cpus(rows("runc"), counted)
+        assert found.ample_bytes == high(chosen) * HEADROOM + counted * BYTES_PER_CPU
+        assert (found.low_bytes, found.high_bytes) == (low(with_cpus(rows("crun"), counted)), high(chosen))
 
     @pytest.mark.parametrize("cpu", ["", "many", "0", "-3"])
     def test_a_node_that_does_not_say_may_be_large(self, cpu: str) -> None:
-        assert minimum(node(cpu=cpu)).ample_bytes == minimum(None).ample_bytes == minimum(node(cpu="64")).ample_bytes
+        assert minimum(node(cpu=cpu)).ample_bytes == minimum(None).ample_bytes
+        assert minimum(None).ample_bytes == high(rows("runc")) * HEADROOM + ASSUMED_CPUS * BYTES_PER_CPU
 
     def test_they_are_evidence_where_they_outweigh_the_runtime(self) -> None:
         def says(cpu: str) -> bool:
@@ -399,6 +455,26 @@ class TestCpus:
 
         assert says("256")
         assert not says("4")
+
+    def test_the_rows_of_the_nearest_counts_are_used(self) -> None:
+        plain = rows("runc", "v2")[0]
+        some = [msgspec.structs.replace(plain, cpus=count, ran_bytes=count * MIB) for count in (1, 2, 8)]
+        other = msgspec.structs.replace(plain, version="1.0.2", cpus=None)
+
+        def counts(cpus: int | None) -> list[int | None]:
+            return [row.cpus for row in with_cpus([*some, other], cpus)]
+
+        assert counts(2) == [2, None]
+        assert counts(4) == [2, 8, None]
+        assert counts(64) == [8, None]
+        assert counts(None) == [1, 2, 8, None]
+        assert [row.cpus for row in with_cpus(some[1:], 1)] == [2]
+
+    def test_builds_and_cgroup_versions_each_have_their_own_counts(self) -> None:
+        plain = rows("runc", "v2")[0]
+        few = msgspec.structs.replace(plain, cpus=2)
+        many = [msgspec.structs.replace(plain, cpus=count, cgroup="v1") for count in (2, 8)]
+        assert with_cpus([few, *many], 8) == [few, many[1]]
 
 
 def test_the_users_own_figure_replaces_all() -> None:
@@ -434,15 +510,60 @@ LIMITS = st.none() | st.integers(-1, 1 << 32)
 BOUNDS = st.none() | st.builds(ClusterBounds, LIMITS, st.none() | st.text(), LIMITS, st.none() | st.text())
 
 
-@given(NODES, HANDLERS, FAILURES, BOUNDS, LIMITS)
+def measurement(
+    *tries: tuple[int, int, int],
+    runtime: str = "containerd://1.7.24",
+    kernel: str = "6.1.0-18",
+    cpus: int = 4,
+    handler: str = "",
+    where: str = "worker-7",
+) -> Measurement:
+    """`tries` are limits in bytes with how many pods became ready and how many did not."""
+    all_tries = tuple(Try(limit_bytes=limit, ready=ready, failed=failed) for limit, ready, failed in tries)
+    enough = ready_bytes(all_tries)
+    assert enough is not None
+    pool = Pool(
+        container_runtime_version=runtime, kernel_version=kernel, architecture="amd64", cpus=cpus, handler=handler
+    )
+    return Measurement(
+        node=where,
+        pool=pool,
+        failed_bytes=failed_bytes(all_tries),
+        ready_bytes=enough,
+        tries=all_tries,
+        image="registry.k8s.io/pause:3.10",
+        taken_at=datetime(2026, 11, 24, 18, tzinfo=UTC),
+    )
+
+
+STEPS = st.lists(st.tuples(st.integers(1, 1 << 31), st.integers(0, 4), st.integers(0, 4)), max_size=4)
+MEASURED = st.lists(
+    st.builds(
+        lambda steps, most, runtime, kernel, cpus: measurement(
+            *steps, (most, 1, 0), runtime=runtime, kernel=kernel, cpus=cpus
+        ),
+        STEPS,
+        st.integers(1 << 31, 1 << 32),
+        st.sampled_from(ODD),
+        st.sampled_from(["6.1", "x"]),
+        st.sampled_from([2, 8, 256]),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@given(NODES, HANDLERS, FAILURES, BOUNDS, MEASURED, LIMITS)
 def test_every_answer_is_a_span_and_one_plain_line(
     where: objects.Node | None,
     handler: str | None,
     failures: tuple[RuntimeFailure, ...],
     bounds: ClusterBounds | None,
+    measured: tuple[Measurement, ...],
     override: int | None,
 ) -> None:
-    found = sandbox_minimum(where, handler=handler, failures=failures, bounds=bounds, override_bytes=override)
+    found = sandbox_minimum(
+        where, handler=handler, failures=failures, bounds=bounds, measured=measured, override_bytes=override
+    )
     assert 0 < found.low_bytes <= found.high_bytes <= found.ample_bytes
     assert found.reason == found.reason.strip()
     assert len(found.reason.splitlines()) == 1
@@ -451,17 +572,20 @@ def test_every_answer_is_a_span_and_one_plain_line(
         assert (found.low_bytes, found.high_bytes, found.ample_bytes) == (override,) * 3
 
 
-@given(NODES, HANDLERS, FAILURES, BOUNDS)
+@given(NODES, HANDLERS, FAILURES, BOUNDS, MEASURED)
 def test_bounds_only_narrow(
     where: objects.Node | None,
     handler: str | None,
     failures: tuple[RuntimeFailure, ...],
     bounds: ClusterBounds | None,
+    measured: tuple[Measurement, ...],
 ) -> None:
     """Never up at the top; never down at the bottom but to a pod that runs there; the true minimum stays inside."""
 
     def found(used: ClusterBounds | None) -> SandboxMinimum:
-        return sandbox_minimum(where, handler=handler, failures=failures, bounds=used, override_bytes=None)
+        return sandbox_minimum(
+            where, handler=handler, failures=failures, bounds=used, measured=measured, override_bytes=None
+        )
 
     before, after = found(None), found(bounds)
     ready = bounds.smallest_ready_bytes if bounds else None
@@ -489,9 +613,160 @@ def test_nothing_that_ran_within_a_span_lies_below_it(runtime: str, since: str, 
     )
     text = {"v1": "memory.limit_in_bytes", "v2": "memory.max", "": ""}[cgroup]
     found = sandbox_minimum(
-        node(), handler=None, failures=(replace(failure, text=text),), bounds=None, override_bytes=None
+        node(), handler=None, failures=(replace(failure, text=text),), bounds=None, measured=(), override_bytes=None
     )
     kind = RuntimeKind(since=since, before=before, cgroup=cgroup)
     for row in rows(runtime):
-        if spans_meet(row.since, row.before, kind.since, kind.before) and (not cgroup or cgroup in row.cgroups):
+        if spans_meet(row.since, row.before, kind.since, kind.before) and cgroup in ("", row.cgroup):
             assert found.low_bytes <= row.failed_bytes < row.ran_bytes <= found.high_bytes
+
+
+class TestFromSource:
+    """What was not measured here says so where it decides."""
+
+    @pytest.mark.parametrize(
+        ("where", "handler", "title"),
+        [
+            (node("docker://20.10.7"), None, "docker 20.10.7"),
+            (node("cri-o://1.12.0"), None, "cri-o 1.12.0"),
+            (node("cri-o://1.26.4"), "crun", "cri-o 1.20 and later"),
+            (node(), "kata", "Kata Containers"),
+            (node(), "runsc", "gVisor"),
+            (node(architecture="ppc64le"), None, "pages of 64Ki"),
+            (node(architecture="arm64"), None, "pages of 64Ki"),
+        ],
+    )
+    def test_evidence_says_so(self, where: objects.Node, handler: str | None, title: str) -> None:
+        told = {entry.object: entry.value for entry in minimum(where, handler=handler).evidence}
+        assert told[title].startswith("from source, not measured: ")
+        assert "https://" in told[title]
+
+    def test_measured_rows_do_not(self) -> None:
+        assert not [entry for entry in minimum(node()).evidence if "from source" in entry.value]
+
+    def test_a_handler_that_says_nothing_is_a_guess(self) -> None:
+        (told,) = {entry.value for entry in minimum(node(), handler="wasmtime").evidence if entry.source == "lab"}
+        assert told.startswith("not measured, an estimate: ")
+
+    def test_what_other_pods_prove_needs_no_source(self) -> None:
+        bounds = ClusterBounds(2 * MIB, "shop/broken", 4 * MIB, "shop/fine")
+        found = minimum(node("docker://20.10.7"), bounds=bounds)
+        assert not [entry for entry in found.evidence if "from source" in entry.value]
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        ("architecture", "kernel", "page_bytes"),
+        [
+            ("ppc64le", "5.14.0-427.el9.ppc64le", 64 * KIB),
+            ("arm64", "5.14.0-427.el9.aarch64+64k", 64 * KIB),
+            ("arm64", "6.8.0-31-generic-64k", 64 * KIB),
+            ("arm64", "4.18.0-513.el8_9.aarch64", 64 * KIB),
+            ("arm64", "5.14.0-427.el9.aarch64", 4 * KIB),
+            ("arm64", "6.1.112-122.189.amzn2023.aarch64", 4 * KIB),
+            ("amd64", "4.18.0-513.el8_9.x86_64", 4 * KIB),
+            ("amd64", "6.1.64", 4 * KIB),
+            ("", "", 4 * KIB),
+        ],
+    )
+    def test_they_are_told_from_architecture_and_kernel(self, architecture: str, kernel: str, page_bytes: int) -> None:
+        found = minimum(node(architecture=architecture, kernel=kernel), handler="crun")
+        small = minimum(node(), handler="crun")
+        assert found.low_bytes == -(-small.low_bytes // page_bytes) * page_bytes
+        assert found.high_bytes == -(-small.high_bytes // page_bytes) * page_bytes
+        headroom = BYTES_PER_CPU * ASSUMED_CPUS
+        assert found.ample_bytes - headroom == (small.ample_bytes - headroom) * (page_bytes // ONE_PAGE)
+        assert ("pages of 64Ki" in found.reason) == (page_bytes != ONE_PAGE)
+
+    def test_a_limit_under_a_page_is_under_all_that_starts(self) -> None:
+        assert minimum(node(architecture="ppc64le"), handler="kata").low_bytes == 64 * KIB
+
+
+class TestMeasuredOnYourNodes:
+    PLAIN = ((2 * MIB, 0, 4), (3 * MIB, 1, 3), (4 * MIB, 4, 0))
+
+    def test_they_take_the_place_of_the_table(self) -> None:
+        found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),))
+        assert (found.low_bytes, found.high_bytes, found.ample_bytes) == (2 * MIB, 4 * MIB, 8 * MIB)
+        assert found.reason == (
+            "containerd 1.7.24 on node worker-1 needs between 2Mi and 4Mi to start a sandbox, measured on your nodes"
+        )
+        (told,) = [entry for entry in found.evidence if entry.source == "lab"]
+        assert told.object == "node/worker-7"
+        assert told.value == (
+            "measured on your nodes: fails with 2Mi, at times with 3Mi, runs with 4Mi (12 tries, 4 CPUs, 2026-11-24)"
+        )
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            measurement(*PLAIN, runtime="containerd://1.7.25"),
+            measurement(*PLAIN, kernel="6.1.0-19"),
+            measurement(*PLAIN, handler="crun"),
+        ],
+    )
+    def test_another_pool_says_nothing(self, other: Measurement) -> None:
+        assert minimum(node(cpu="4"), measured=(other,)) == minimum(node(cpu="4"))
+
+    def test_another_architecture_says_nothing(self) -> None:
+        where = node(cpu="4", architecture="arm64")
+        assert minimum(where, measured=(measurement(*self.PLAIN),)) == minimum(where)
+
+    def test_each_handler_has_its_own(self) -> None:
+        measured = (measurement(*self.PLAIN), measurement((MIB, 0, 1), (2 * MIB, 1, 0), handler="kata"))
+        found = minimum(node(cpu="4"), handler="kata", measured=measured)
+        assert (found.low_bytes, found.high_bytes) == (MIB, 2 * MIB)
+        assert "containerd 1.7.24 with Kata Containers on node worker-1 needs between 1Mi and 2Mi" in found.reason
+
+    def test_nodes_of_one_pool_are_taken_together(self) -> None:
+        other = measurement((MIB, 0, 1), (8 * MIB, 1, 0), where="worker-8")
+        found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN), other))
+        assert (found.low_bytes, found.high_bytes) == (MIB, 8 * MIB)
+
+    def test_a_node_with_more_cpus_gets_the_low_end(self) -> None:
+        table_alone = minimum(node(cpu="64"))
+        found = minimum(node(cpu="64"), measured=(measurement(*self.PLAIN),))
+        assert found.low_bytes == 2 * MIB
+        assert (found.high_bytes, found.ample_bytes) == (table_alone.high_bytes, table_alone.ample_bytes)
+        assert "between 2Mi (measured on your nodes) and" in found.reason
+
+    def test_with_more_cpus_it_needs_at_least_as_much(self) -> None:
+        found = minimum(node(cpu="64"), measured=(measurement((200 * MIB, 0, 1), (300 * MIB, 1, 0)),))
+        assert (found.low_bytes, found.high_bytes) == (200 * MIB, 300 * MIB)
+        assert found.ample_bytes == 600 * MIB + 64 * BYTES_PER_CPU
+
+    def test_a_node_with_fewer_cpus_gets_the_high_end(self) -> None:
+        found = minimum(node(cpu="2"), measured=(measurement(*self.PLAIN),))
+        assert found.low_bytes == minimum(node(cpu="2")).low_bytes
+        assert (found.high_bytes, found.ample_bytes) == (4 * MIB, 8 * MIB)
+
+    def test_what_ran_at_the_smallest_limit_bounds_the_low_end(self) -> None:
+        found = minimum(
+            node("cri-o://1.26.4", cpu="4"), measured=(measurement((8 * MIB, 2, 0), runtime="cri-o://1.26.4"),)
+        )
+        assert (found.low_bytes, found.high_bytes) == (8 * MIB, 8 * MIB)
+        assert "needs 8Mi (measured on your nodes)" in found.reason
+
+    def test_what_an_engine_refuses_by_its_source_does_not_count(self) -> None:
+        measured = (measurement(*self.PLAIN, runtime="cri-o://1.26.4"),)
+        found = minimum(node("cri-o://1.26.4", cpu="4"), measured=measured)
+        assert (found.low_bytes, found.high_bytes) == (2 * MIB, 4 * MIB)
+        assert not [entry for entry in found.evidence if "from source" in entry.value]
+
+    def test_what_an_error_states_does(self) -> None:
+        measured = (measurement(*self.PLAIN, runtime="cri-o://1.26.4"),)
+        found = minimum(node("cri-o://1.26.4", cpu="4"), CRIO_REFUSES_POD, measured=measured)
+        assert (found.low_bytes, found.high_bytes) == (12 * MIB, 12 * MIB)
+
+    def test_other_pods_narrow_them(self) -> None:
+        bounds = ClusterBounds(smallest_ready_bytes=3 * MIB, smallest_ready_pod="a/b")
+        found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),), bounds=bounds)
+        assert (found.low_bytes, found.high_bytes) == (2 * MIB, 3 * MIB)
+
+    def test_the_users_own_figure_wins(self) -> None:
+        found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),), override=32 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (32 * MIB, 32 * MIB)
+
+    @pytest.mark.parametrize("where", [None, node(cpu=""), node("", cpu="4")])
+    def test_a_node_that_says_too_little_has_none(self, where: objects.Node | None) -> None:
+        assert minimum(where, measured=(measurement(*self.PLAIN),)) == minimum(where)

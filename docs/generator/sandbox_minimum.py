@@ -22,6 +22,10 @@ UNMEASURED = f"""\
 Runtimes that nobody has measured get a wide span, from one page up: under it a limit is suspected, memory is ruled out
 only from the second figure on. For measured runtimes memory is ruled out from {HEADROOM} times their largest figure."""
 
+TAKEN_OVER = """\
+Nothing was measured under these engines, nor with larger pages than 4Ki. What was measured elsewhere is taken over;
+known larger pages round the figures up and widen what is not ruled out. A finding that rests on it says so."""
+
 
 def page() -> str:
     known = table()
@@ -30,15 +34,17 @@ def page() -> str:
         "# What a sandbox needs, measured",
         INTRODUCTION,
         _table(
-            ["runtime", "versions", "cgroup", "none started up to", "all started from", "where", "how"],
+            ["runtime", "versions", "cgroup", "none started up to", "all started from", "where", "when", "how"],
             map(_row, known.rows),
         ),
         "## What engines refuse",
         REFUSALS,
-        _table(["engine", "versions", "runtime", "minimum", "fixed", "source"], map(_refusal, known.refusals)),
+        _table(["engine", "versions", "runtime", "minimum", "fixed", "from source"], map(_refusal, known.refusals)),
         "## Not measured",
         UNMEASURED,
-        _table(["runtime", "suspected under", "ruled out from", "source"], map(_unmeasured, known.unmeasured)),
+        _table(["runtime", "suspected under", "ruled out from", "why"], map(_unmeasured, known.unmeasured)),
+        TAKEN_OVER,
+        _table(["what", "why"], _taken_over()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -46,17 +52,31 @@ def page() -> str:
 def _row(row: Row) -> list[str]:
     measured = f"{_versions(row.since, row.before)} (measured: {row.version})"
     figures = [format_bytes(row.failed_bytes), format_bytes(row.ran_bytes)]
-    return [row.runtime, measured, ", ".join(row.cgroups), *figures, row.where, row.how]
+    return [row.runtime, measured, row.cgroup, *figures, row.where, row.taken, row.how]
 
 
 def _refusal(entry: Refusal) -> list[str]:
     fixed = "yes" if entry.fixed else "no"
     versions = _versions(entry.since, entry.before)
-    return [entry.engine, versions, entry.runtime or "any", format_bytes(entry.minimum_bytes), fixed, entry.source]
+    return [entry.engine, versions, entry.runtime or "any", format_bytes(entry.minimum_bytes), fixed, entry.reference]
 
 
 def _unmeasured(entry: Unmeasured) -> list[str]:
-    return [entry.title, format_bytes(entry.high_bytes), format_bytes(entry.ample_bytes), entry.source]
+    figures = [format_bytes(entry.high_bytes), format_bytes(entry.ample_bytes)]
+    return [entry.title, *figures, _from_source(entry.note, entry.reference)]
+
+
+def _from_source(note: str, reference: str) -> str:
+    return f"from source: {note}; {reference}" if reference else note
+
+
+def _taken_over() -> Iterator[list[str]]:
+    for engine in table().engines:
+        yield [engine.engine, _from_source(engine.note, engine.reference)]
+    for pages in table().page_sizes:
+        kernels = [pages.architecture or "any architecture", *([f"kernel {pages.kernel}"] if pages.kernel else [])]
+        what = f"pages of {format_bytes(pages.page_bytes)} ({', '.join(kernels)})"
+        yield [what, _from_source(pages.note, pages.reference)]
 
 
 def _versions(since: str, before: str) -> str:

@@ -168,6 +168,7 @@ def _verdict(pod: PodContext, limit: LimitInForce, failures: tuple[_Failure, ...
         handler=pod.handler,
         failures=tuple(told),
         bounds=pod.bounds,
+        measured=pod.cluster.measured,
         override_bytes=pod.cluster.minimum_bytes,
     )
     if not told:

@@ -39,6 +39,7 @@ from kubectl_memdoctor.finding import (
     Severity,
 )
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, in_bytes
+from kubectl_memdoctor.measured_minimum import cpus
 from kubectl_memdoctor.objects import LIMIT_RANGES, NODES, LimitRange, Node
 from kubectl_memdoctor.sandbox_minimum import SandboxMinimum, sandbox_minimum
 from kubectl_memdoctor.suggested_limit import MEBIBYTE, Suggestion, for_start
@@ -66,10 +67,17 @@ def find(namespace: NamespaceContext) -> Iterator[Finding]:
 def _minima(namespace: NamespaceContext) -> tuple[SandboxMinimum, ...]:
     """One for each kind of Linux node; the whole known span where none was read."""
     cluster = namespace.cluster
-    kinds = {node.status.node_info: node for _, node in sorted(cluster.nodes.items())}
-    linux: list[Node | None] = [node for info, node in kinds.items() if info.operating_system != "windows"]
+    kinds = {(node.status.node_info, cpus(node)): node for _, node in sorted(cluster.nodes.items())}
+    linux: list[Node | None] = [node for (info, _), node in kinds.items() if info.operating_system != "windows"]
     return tuple(
-        sandbox_minimum(node, handler=None, failures=(), bounds=None, override_bytes=cluster.minimum_bytes)
+        sandbox_minimum(
+            node,
+            handler=None,
+            failures=(),
+            bounds=None,
+            measured=cluster.measured,
+            override_bytes=cluster.minimum_bytes,
+        )
         for node in linux or [None]
     )
 
