@@ -29,7 +29,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. `default` is what is printed; `choices` are the only values, when there are any."""
+    """One flag. `default` is what is printed; `choices` are the only values, when there are any. `alone` is what the
+    flag means without a value; then a value must stand behind an equals sign (pflag's NoOptDefVal)."""
 
     name: str
     help: str
@@ -38,6 +39,7 @@ class Flag:
     default: str = ""
     choices: tuple[str, ...] = ()
     alias: str = ""
+    alone: str = ""
 
     @property
     def field(self) -> str:
@@ -129,13 +131,42 @@ FAIL_ON = Flag(
 )
 STRICT = Flag("strict", "Exit with 2 when anything that should be looked at could not be.", Kind.FLAG, default="false")
 PODS = Flag("pods", "One row for each pod instead of one for all pods of a workload.", Kind.FLAG, default="false")
+NODE = Flag("node", "A node to measure on; may be repeated. By default one node of each kind.", Kind.LIST)
+RUNTIME_CLASS = Flag("runtime-class", "Measure with the handler of this RuntimeClass instead of the nodes' default.")
+IMAGE = Flag(
+    "image", "The image of the pods, whose program must stay. By default the pause image that the node itself lists."
+)
+SAVE = Flag(
+    "save",
+    "Keep the result in the cluster, in the ConfigMap memdoctor-sandbox-minimum of namespace kube-public.",
+    Kind.FLAG,
+    default="false",
+)
+OUTPUT_FILE = Flag("output-file", "Write the result to this file as well, for --minimum-from.")
+YES = Flag("yes", "Do not ask before anything is written to the cluster.", Kind.FLAG, short="y", default="false")
+DRY_RUN_STRATEGIES = ("none", "client", "server")
+DRY_RUN = Flag(
+    "dry-run",
+    'Must be "none", "client", or "server". client: only print what would be made, in full with -o. server: have the'
+    " server admit it as well, without keeping it; that needs -n.",
+    default="none",
+    choices=DRY_RUN_STRATEGIES,
+    alone="client",
+)
+CLEAN = Flag(
+    "clean",
+    "Remove what earlier runs left behind, wherever it is, or in the namespace of -n; measure nothing.",
+    Kind.FLAG,
+    default="false",
+)
 HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
 VERSION = Flag("version", "Print the version.", Kind.FLAG)
 
 REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
 LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM)
 EVERYWHERE = (HELP, VERSION)
-EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *EVERYWHERE)
+CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
+EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *CALIBRATING, *EVERYWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +253,8 @@ def _next(flag: Flag, rest: deque[str], spelling: str) -> str:
     """The value of a flag that stands alone."""
     if flag.kind is Kind.FLAG:
         return "true"
+    if flag.alone:
+        return flag.alone
     if not rest:
         raise UsageError(f"flag needs an argument: {spelling}")
     return rest.popleft()
