@@ -1,0 +1,164 @@
+"""Measures what has not been measured yet: `PYTHONPATH=tests python -m node.enclosure python -m lab [CONDITIONS...]`.
+
+CONDITIONS are names such as `v1-host-2` or `v2-machine-4`; all of them when none is given. With LAB_FULL=1 all runtimes
+are measured under all of them. Each finished measurement is written at once: a run that was stopped goes on behind it,
+and what is to be measured anew is deleted from tests/lab/measured/ first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cluster.go_programs import BuildError, alone
+from node import enclosure
+from node.build import build
+from node.images import PAUSE, images
+from node.programs import GENERATIONS, generation
+
+from .bisection import Effort, Search, SearchError, grid
+from .containerd import Containerd, containerd
+from .measurement import Conditions, Measurement, file_of, measured_steps, read, write
+from .place import Place, host, obstacle, virtual
+from .runtimes import Runtime, runtimes
+
+LIMITS = grid(16 << 10, 64 << 20)
+UNLIMITED_TRIES = 5
+ON_HOST = Effort(tries=10, agreeing=3, fill=True)
+IN_MACHINE = Effort(tries=10, agreeing=2, fill=False)
+"""A try in a machine takes seconds."""
+REFERENCES = ("runc-1.1.12", "runc-1.1.15", "runc-1.4.0", "crun-sid")
+"""Measured with every number of CPUs; the others with two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    conditions: Conditions
+    effort: Effort
+    handlers: tuple[str, ...]
+    """Empty: all."""
+
+
+PLAN = (
+    Part(Conditions(where="host", cgroup="v1", cpus=2), ON_HOST, ()),
+    Part(Conditions(where="host", cgroup="v1", cpus=1), ON_HOST, ()),
+    Part(Conditions(where="machine", cgroup="v2", cpus=2), IN_MACHINE, ()),
+    *(Part(Conditions(where="machine", cgroup="v2", cpus=cpus), IN_MACHINE, REFERENCES) for cpus in (8, 4, 1)),
+    *(Part(Conditions(where="machine", cgroup="v1", cpus=cpus), IN_MACHINE, REFERENCES) for cpus in (8, 4)),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    known = {part.conditions.name: part for part in PLAN}
+    unknown = set(arguments) - set(known)
+    if unknown:
+        print(f"error: {', '.join(sorted(unknown))}: known are {', '.join(known)}", file=sys.stderr)
+        return 2
+    if not enclosure.inside():
+        print("error: the lab runs inside the enclosure: make lab", file=sys.stderr)
+        return 1
+    try:
+        for part in [known[name] for name in arguments] or PLAN:
+            _measure_part(part)
+    except (BuildError, SearchError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _measure_part(part: Part) -> None:
+    reason = obstacle() if part.conditions.where == "host" else ""
+    if reason:
+        print(f"{part.conditions.name}: {reason}", file=sys.stderr)
+        return
+    wanted = [runtime for runtime in runtimes() if _is_wanted(runtime, part) and not _is_measured(runtime, part)]
+    if not wanted:
+        return
+    with tempfile.TemporaryDirectory() as folder, _place(part.conditions, wanted, Path(folder)) as place:
+        for runtime in wanted:
+            started = time.monotonic()
+            measurement = measured(place, runtime, part.effort)
+            write(measurement)
+            failed, ran = measurement.edges
+            seconds = time.monotonic() - started
+            said = f"fails up to {failed >> 10}Ki, starts from {ran >> 10}Ki ({seconds:.0f} s)"
+            print(f"{part.conditions.name} {runtime.handler} {runtime.version}: {said}", file=sys.stderr, flush=True)
+
+
+def _is_wanted(runtime: Runtime, part: Part) -> bool:
+    return not part.handlers or runtime.handler in part.handlers or bool(os.environ.get("LAB_FULL"))
+
+
+def _is_measured(runtime: Runtime, part: Part) -> bool:
+    """This very program: sid's package changes."""
+    file = file_of(part.conditions, runtime.handler)
+    if not file.exists():
+        return False
+    before = read(file)
+    return (before.version, before.binary_bytes) == (runtime.version, runtime.binary_bytes)
+
+
+@contextmanager
+def _place(conditions: Conditions, wanted: Sequence[Runtime], folder: Path) -> Iterator[Place]:
+    containerds = _containerds(wanted)
+    if conditions.where == "host":
+        with host(containerds, conditions.cpus) as place:
+            yield place
+    else:
+        with virtual(containerds, conditions, folder) as place:
+            yield place
+
+
+def _containerds(wanted: Sequence[Runtime]) -> tuple[Containerd, ...]:
+    chosen = [generation(name) for name in GENERATIONS]
+    with alone():
+        for each in chosen:
+            build(each)
+    return tuple(one for one in (containerd(each, wanted) for each in chosen) if one.runtimes)
+
+
+def measured(place: Place, runtime: Runtime, effort: Effort) -> Measurement:
+    """Raises SearchError."""
+    attempt = place.attempt(runtime)
+    unlimited = attempt(0, UNLIMITED_TRIES, "")
+    if not all(made.started for made in unlimited):
+        raise SearchError(f"{runtime.handler} fails without a limit: {[made.error for made in unlimited]}")
+    search = Search(LIMITS, effort, attempt)
+    search.run()
+    return Measurement(
+        handler=runtime.handler,
+        runtime=runtime.kind,
+        version=runtime.version,
+        build=runtime.build,
+        binary_bytes=runtime.binary_bytes,
+        conditions=place.conditions,
+        kernel=place.kernel,
+        cpus_by=place.cpus_by,
+        containerd=place.containerd_of(runtime).version,
+        pause_bytes=_pause_bytes(),
+        tries=effort.tries,
+        settle_seconds=place.settle_seconds,
+        taken=datetime.now(UTC).date().isoformat(),
+        unlimited_peak_bytes=tuple(made.peak_bytes for made in unlimited),
+        steps=measured_steps(search.steps),
+    )
+
+
+def _pause_bytes() -> int:
+    with tarfile.open(images()[PAUSE]) as image:
+        layer = image.extractfile("layer.tar")
+        assert layer is not None
+        with tarfile.open(fileobj=layer) as files:
+            return files.getmember("pause").size
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
