@@ -26,12 +26,17 @@ Manifest = Mapping[str, Any]
 """An object as JSON has it."""
 
 
-class Conflict(AccessError):
+class Refusal(AccessError):
+    """The server answered, and did nothing."""
+
+
+class Conflict(Refusal):
     """The object was changed since it was read."""
 
 
 class ApiWriter:
-    """Writes to one cluster as one user. Every method may raise AccessError, in the server's and kubectl's words."""
+    """Writes to one cluster as one user. Every method may raise AccessError, in the server's and kubectl's words, and
+    Refusal where it is certain that nothing was done."""
 
     def __init__(self, connection: Connection, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
@@ -87,7 +92,8 @@ class ApiWriter:
 
     def _decoded(self, found: Answered, resource: Resource[Object], name: str, verb: str) -> Object:
         if found.answer.status >= 400:
-            raise failure(found.answer, resource, name, verb=verb)
+            error = failure(found.answer, resource, name, verb=verb)
+            raise error if found.answer.status >= 500 else Refusal(str(error))
         try:
             return decode(found.answer.body, resource.type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

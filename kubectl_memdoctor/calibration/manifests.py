@@ -1,0 +1,149 @@
+"""What is made: a namespace (or, in one that is given, a ConfigMap that owns the pods) and the pods of a step.
+
+Everything carries the same labels, by which it is found again, and can be removed, when the run that made it is gone.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from kubectl_memdoctor import quantity
+from kubectl_memdoctor.calibration.nodes import Target
+from kubectl_memdoctor.objects import ApiObject, ObjectMeta, Resource
+
+RUN_LABEL = "memdoctor.dev/calibrate"
+"""On all that a run makes; the value is the run's own."""
+LIFE_LABEL = "memdoctor.dev/ttl-seconds"
+LIFE_SECONDS = 300
+"""A run makes new pods all the time. Where the newest thing of a run is older than this, the run is gone; and its pods
+have ended, since this is their activeDeadlineSeconds too."""
+PROCESS_ANNOTATION = "memdoctor.dev/process"
+"""Which process of which machine made it."""
+MANAGED_BY = {"app.kubernetes.io/managed-by": "kubectl-memdoctor"}
+OWN_PREFIX = "memdoctor-calibrate-"
+SERIAL_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/util/rand/rand.go: no words come of them by accident."""
+CONTAINER = "pause"
+NOBODY = 65535
+"""The user that pause images are made for: https://github.com/kubernetes/kubernetes/blob/v1.37.2/build/pause/Dockerfile"""
+GRACE_SECONDS = 1
+"""Not 0: then the API server forgets a pod at once, and nobody knows when its node has ended it."""
+
+Manifest = dict[str, Any]
+
+
+class ConfigMap(ApiObject, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+
+
+OWNERS = Resource("configmaps", "ConfigMap", "v1", True, ConfigMap)
+"""Of the pods in a namespace that is not this run's own: with the owner deleted, they go as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`namespace` is where the pods are; `makes_namespace`: it is made and removed with them."""
+
+    serial: str
+    namespace: str
+    makes_namespace: bool
+    process: str
+
+    @property
+    def name(self) -> str:
+        """Of the namespace or the owner."""
+        return f"{OWN_PREFIX}{self.serial}"
+
+    @property
+    def place(self) -> str:
+        """The object that holds or owns all the rest."""
+        return (
+            f"namespace/{self.name}" if self.makes_namespace else f"configmap/{self.name} in namespace {self.namespace}"
+        )
+
+    @property
+    def selector(self) -> str:
+        return f"{RUN_LABEL}={self.serial}"
+
+
+def new_run(namespace: str | None, process: str) -> Run:
+    """In `namespace`, else in one of its own."""
+    serial = "".join(random.choices(SERIAL_LETTERS, k=5))
+    return Run(serial, namespace or f"{OWN_PREFIX}{serial}", namespace is None, process)
+
+
+def namespace(run: Run) -> Manifest:
+    """Pod security is asked for so that a mistake in the pods shows in every cluster, not only in strict ones."""
+    labels = {**_labels(run), "pod-security.kubernetes.io/enforce": "restricted"}
+    return _object("Namespace", {"name": run.name, "labels": labels, "annotations": _annotations(run)})
+
+
+def owner(run: Run) -> Manifest:
+    metadata = {"name": run.name, "namespace": run.namespace, "labels": _labels(run), "annotations": _annotations(run)}
+    return _object("ConfigMap", metadata)
+
+
+def pod(run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str) -> Manifest:
+    """The try `number` of the run, whose pod-level limit is to be `limit_bytes`, overhead included.
+
+    The scheduler places it, by the node's name: so quotas, admission and the kubelet treat it as any other pod.
+    Request and limit are the same, as the API server has it for a pod that gives only the limit.
+    """
+    name = f"memdoctor-{run.serial}-{number:03}"
+    metadata: Manifest = {"name": name, "namespace": run.namespace, "labels": _labels(run)}
+    if owner_uid:
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": run.name, "uid": owner_uid}
+        metadata["ownerReferences"] = [reference]
+    spec: Manifest = {
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _only_on(target.name)}},
+        "tolerations": [{"operator": "Exists"}],
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": LIFE_SECONDS,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": NOBODY,
+            "runAsGroup": NOBODY,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(target, limit_bytes)],
+    }
+    if target.runtime.metadata.name:
+        spec["runtimeClassName"] = target.runtime.metadata.name
+    return _object("Pod", metadata) | {"spec": spec}
+
+
+def _container(target: Target, limit_bytes: int) -> Manifest:
+    memory = quantity.format_bytes(limit_bytes - target.runtime.overhead_bytes)
+    return {
+        "name": CONTAINER,
+        "image": target.image.name,
+        "imagePullPolicy": "Never" if target.image.is_there else "IfNotPresent",
+        "resources": {"limits": {"memory": memory}, "requests": {"memory": memory}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _only_on(node: str) -> Manifest:
+    field = {"key": "metadata.name", "operator": "In", "values": [node]}
+    return {"nodeSelectorTerms": [{"matchFields": [field]}]}
+
+
+def _labels(run: Run) -> dict[str, str]:
+    return {**MANAGED_BY, RUN_LABEL: run.serial, LIFE_LABEL: str(LIFE_SECONDS)}
+
+
+def _annotations(run: Run) -> dict[str, str]:
+    return {PROCESS_ANNOTATION: run.process}
+
+
+def _object(kind: str, metadata: Manifest) -> Manifest:
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}

@@ -1,0 +1,150 @@
+"""How a try ends: the pod is ready, it fails, or something that is not memory is in the way.
+
+Pure: from one pod and the warnings about it. Pods differ only in their limit, so once one has run, what keeps another
+from starting is the limit, unless its error names something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kubectl_memdoctor import quantity
+from kubectl_memdoctor.calibration.manifests import CONTAINER
+from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, read_runtime_error
+from kubectl_memdoctor.objects import ContainerStatus, Event, Pod, StateTerminated
+from kubectl_memdoctor.pod_limit import pod_memory_limit
+
+SANDBOX_READY = ("PodReadyToStartContainers", "PodHasNetwork")
+"""The second is its name before Kubernetes 1.28."""
+KILLED = 137
+IMAGE_REASONS = frozenset(
+    {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}
+)
+START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
+ENDED_AT_START = frozenset({"StartError", "ContainerCannotRun"})
+"""containerd and CRI-O, docker."""
+WAITING_EVENTS = (
+    "FailedScheduling",
+    "NetworkNotReady",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedCreatePodContainer",
+)
+"""What the kubelet or the scheduler waits for: it may pass, so it counts only when the pod's time is up."""
+QUOTED_LETTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """For now: that it stays so, its next sights show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    stage: Literal["sandbox", "container"]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Not memory: nothing can be measured until it is out of the way. `words` is one line."""
+
+    words: str
+
+
+Outcome = Ready | Failed | Obstacle
+
+
+def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
+    """None while it is not decided. `one_has_run`: a pod with a larger limit became ready on the same node."""
+    sandbox = _of_errors("sandbox", [event.message for event in warnings if event.reason == "FailedCreatePodSandBox"])
+    if sandbox is not None:
+        return sandbox
+    if pod.status.phase == "Failed" and pod.status.reason:
+        return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
+    status = next((entry for entry in pod.status.container_statuses if entry.name == CONTAINER), None)
+    if status is not None:
+        ended = status.state.terminated or status.last_state.terminated
+        return _of_end(ended, one_has_run) if ended else _of_container(pod, status)
+    return None
+
+
+def timed_out(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool, seconds: float) -> Failed | Obstacle:
+    """What it is when the time is up without any sign of how it ends."""
+    latest = _newest(event for event in warnings if event.reason in WAITING_EVENTS)
+    if not pod.spec.node_name:
+        return Obstacle(_said(latest) if latest else f"no scheduler has placed it within {seconds:g}s")
+    if latest is not None:
+        return Obstacle(_said(latest))
+    condition = pod.status.condition(*SANDBOX_READY)
+    stage: Literal["sandbox", "container"] = "container" if condition and condition.status == "True" else "sandbox"
+    words = f"not ready after {seconds:g}s, and no event says why"
+    return Failed(stage, words) if one_has_run else Obstacle(words)
+
+
+def changed(pod: Pod, limit_bytes: int) -> str:
+    """What admission, or whoever came later, made of a pod that was to have `limit_bytes`; empty when it is so."""
+    names = [container.name for container in (*pod.spec.init_containers, *pod.spec.containers)]
+    if names != [CONTAINER]:
+        return f"added the container {', '.join(name for name in names if name != CONTAINER)}"
+    limit = pod_memory_limit(pod)
+    if limit.limit_bytes == limit_bytes:
+        return ""
+    return f"changed the pod's memory limit from {quantity.format_bytes(limit_bytes)} to {limit.quantity or 'none'}"
+
+
+def _of_errors(stage: Literal["sandbox", "container"], messages: Sequence[str]) -> Failed | Obstacle | None:
+    """Retries alternate between wordings: one that names memory outweighs one that does not."""
+    failures = sorted(map(read_runtime_error, messages), key=lambda failure: _ORDER.index(failure.proof))
+    if not failures:
+        return None
+    told = failures[0]
+    return Obstacle(_innermost(told)) if told.proof is Proof.NOT_MEMORY else Failed(stage, _innermost(told))
+
+
+_ORDER = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN)
+
+
+def _of_container(pod: Pod, status: ContainerStatus) -> Outcome | None:
+    waiting = status.state.waiting
+    if waiting is not None and waiting.reason in START_REASONS:
+        return _of_errors("container", [waiting.message or waiting.reason])
+    if waiting is not None and (waiting.reason in IMAGE_REASONS or waiting.reason == "CreateContainerConfigError"):
+        return Obstacle(_short(f"{waiting.reason}: {waiting.message}".rstrip(": ")))
+    condition = pod.status.condition("Ready")
+    is_ready = condition is not None and condition.status == "True" and status.ready and not status.restart_count
+    return Ready() if is_ready else None
+
+
+def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle:
+    if ended.reason in ENDED_AT_START:
+        return _of_errors("container", [ended.message or ended.reason]) or Failed("container", ended.reason)
+    if ended.reason == "OOMKilled" or ended.exit_code == KILLED or one_has_run:
+        return Failed("container", f"{ended.reason or 'ended'}, exit code {ended.exit_code}")
+    return Obstacle(
+        f"the image's own program ended with exit code {ended.exit_code}, and one that stays is needed: a pause image"
+    )
+
+
+def _newest(events: Iterable[Event]) -> Event | None:
+    timed = [(seen, number, event) for number, event in enumerate(events) if (seen := event.last_seen())]
+    return max(timed, default=(None, 0, None))[2]
+
+
+def _said(event: Event) -> str:
+    return _short(f"{event.reason}: {event.message}")
+
+
+def _innermost(failure: RuntimeFailure) -> str:
+    return _short(failure.innermost or failure.text)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= QUOTED_LETTERS else f"{line[:QUOTED_LETTERS]}..."
+
+
+def warnings_of(events: Iterable[Event], pod: Pod) -> Iterator[Event]:
+    return (event for event in events if event.involved_object.uid == pod.metadata.uid)

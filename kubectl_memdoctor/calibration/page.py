@@ -1,0 +1,131 @@
+"""What a person reads: what will be made, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from kubectl_memdoctor.calibration.manifests import Manifest, Run
+from kubectl_memdoctor.calibration.nodes import Target
+from kubectl_memdoctor.calibration.run import RUN_SECONDS, NodeRun
+from kubectl_memdoctor.calibration.search import MOST_PODS, TRIES, grid
+from kubectl_memdoctor.measured_minimum import (
+    CONFIG_MAP_NAME,
+    CONFIG_MAP_NAMESPACE,
+    Measurement,
+    Pool,
+    SandboxMinimumList,
+    Try,
+    encode,
+)
+from kubectl_memdoctor.quantity import format_bytes
+
+INDENT = 4
+"""Spaces in JSON, as kubectl's."""
+MOST_NAMES = 3
+"""Of nodes, one by one; of more, how many they are."""
+
+
+def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> Iterator[str]:
+    """Everything that will be written, before anything is."""
+    yield f"This writes to the cluster {server}:"
+    yield f"  {run.place}, {'and in it' if run.makes_namespace else 'which owns'}:"
+    for target in targets:
+        yield f"  at most {MOST_PODS} pods on node {target.name}, {TRIES} at a time: {_tried(target)}"
+        yield from (f"    {remark}" for remark in _remarks(target))
+    yield "All of that is removed at the end, also when this is interrupted."
+    if saves:
+        yield f"  configmap/{CONFIG_MAP_NAME} in namespace {CONFIG_MAP_NAMESPACE}, which stays (--save)"
+    yield f"It takes about a minute, and {RUN_SECONDS / 60:g} at most."
+
+
+def _tried(target: Target) -> str:
+    limits = grid(target.runtime.overhead_bytes)
+    return f"{target.image.name} with memory limits between {format_bytes(limits[0])} and {format_bytes(limits[-1])}"
+
+
+def _remarks(target: Target) -> Iterator[str]:
+    others = [name for name in target.nodes if name != target.name]
+    if others:
+        yield f"it stands for {_names(others)} of its kind ({described(target.pool)})"
+    if target.place.spec.unschedulable:
+        yield "the node is cordoned: these pods go there all the same"
+    if target.image.is_there and target.image.name not in _names_of_images(target):
+        yield "the image is listed by another node; it is not pulled, so this one must have it"
+
+
+def _names_of_images(target: Target) -> set[str]:
+    return {name for image in target.place.status.images for name in image.names}
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more nodes"
+
+
+def described(pool: Pool) -> str:
+    cpus = f"{pool.cpus} CPU{'s' if pool.cpus > 1 else ''}"
+    handler = f", handler {pool.handler}" if pool.handler else ""
+    return f"{pool.container_runtime_version}, kernel {pool.kernel_version}, {pool.architecture}, {cpus}{handler}"
+
+
+def results(measurements: Iterable[Measurement], nodes: Sequence[NodeRun]) -> Iterator[str]:
+    """A paragraph for each node: the figure, whom it stands for, and each limit that was tried."""
+    runs = {node.target.name: node for node in nodes}
+    for number, measurement in enumerate(measurements):
+        if number:
+            yield ""
+        yield from _result(measurement, runs[measurement.node])
+
+
+def _result(measurement: Measurement, node: NodeRun) -> Iterator[str]:
+    yield f"Node {measurement.node}: pods start with a memory limit of {format_bytes(measurement.ready_bytes)} or more."
+    yield f"  {_spread(measurement)}"
+    if node.remark:
+        yield f"  Not closer, since {node.remark}."
+    yield f"  {described(measurement.pool)}"
+    others = [name for name in node.target.nodes if name != measurement.node]
+    if others:
+        yield f"  Holds for {_names(others)} as well: of the same kind."
+    yield ""
+    yield "  LIMIT    READY      FAILED WITH"
+    for entry in measurement.tries:
+        yield f"  {_row(entry, node.words.get(entry.limit_bytes, ''))}".rstrip()
+
+
+def _row(entry: Try, words: str) -> str:
+    count = f"{entry.ready} of {entry.ready + entry.failed}"
+    stage = f"{entry.failed_at}: {words}" if words else ""
+    return f"{format_bytes(entry.limit_bytes):8} {count:10} {stage}"
+
+
+def _spread(measurement: Measurement) -> str:
+    """From no pod to every pod, in one sentence."""
+    never, failed, ready = measurement.none_ready_bytes, measurement.failed_bytes, measurement.ready_bytes
+    if not failed:
+        return f"Even the smallest limit that was tried, {format_bytes(ready)}, was enough every time."
+    if never == failed:
+        return f"With {format_bytes(failed)} none of them did; there is no span in which it is chance."
+    lower = f"up to {format_bytes(never)} none did, " if never else ""
+    return f"It is chance below that: {lower}with {format_bytes(failed)} only some."
+
+
+def manifests(objects: Sequence[Manifest], output: str) -> str:
+    """As one List, which `kubectl create --dry-run=server -f -` takes."""
+    whole = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    if output == "json":
+        return msgspec.json.format(msgspec.json.encode(whole), indent=INDENT).decode()
+    import yaml
+
+    text: str = yaml.safe_dump(whole, sort_keys=False, width=2**31)
+    return text.rstrip("\n")
+
+
+def measured(measurements: Iterable[Measurement], output: str) -> str:
+    """The list that --minimum-from reads."""
+    if output == "yaml":
+        return encode(measurements).rstrip("\n")
+    whole = SandboxMinimumList(items=tuple(measurements))
+    return msgspec.json.format(msgspec.json.encode(whole), indent=INDENT).decode()

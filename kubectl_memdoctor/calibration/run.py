@@ -1,0 +1,286 @@
+"""One run: makes the pods of each node's next step, watches all of them with two lists a second, and counts.
+
+All nodes are measured side by side, in one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from kubectl_memdoctor import quantity
+from kubectl_memdoctor.calibration.clock import Clock
+from kubectl_memdoctor.calibration.manifests import OWNERS, Run, namespace, owner, pod
+from kubectl_memdoctor.calibration.nodes import Target
+from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
+from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step
+from kubectl_memdoctor.cluster.source import AccessError, Source
+from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
+from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
+from kubectl_memdoctor.objects import EVENTS, NAMESPACES, PODS, Event, Pod
+
+POLL_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
+"""How long a pod must stay ready: a sandbox that is killed right after its start is noticed by then."""
+TRY_SECONDS = 60.0
+"""Until a pod that shows nothing counts as failed. Nodes start a pod in a second or two, emulated ones in twenty."""
+FIRST_SECONDS = 120.0
+"""The same for the first pod of a node, which may pull the image."""
+PLACING_SECONDS = 30.0
+"""Until the scheduler must have placed a pod."""
+GONE_SECONDS = 20.0
+"""How long the next step waits for the pods of the last one to go: they would take part of the node's time."""
+RUN_SECONDS = 900.0
+"""For all nodes together. A step takes about five seconds and a node about ten steps."""
+ACCOUNT_SECONDS = 30.0
+"""Until a new namespace has its service account, which pods need: a controller makes it."""
+
+POD_WARNINGS = "involvedObject.kind=Pod,type=Warning"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One pod under way; times are the clock's."""
+
+    name: str
+    since: float
+    ready_since: float | None = None
+    ended: bool = False
+    """Decided, and deleted."""
+
+
+@dataclass(slots=True)
+class NodeRun:
+    """What is known of one node so far."""
+
+    target: Target
+    limits: tuple[int, ...]
+    tries: tuple[Try, ...] = ()
+    words: dict[int, str] = field(default_factory=dict)
+    """Limit -> what a pod with it failed with."""
+    step: Step | None = None
+    pods: dict[str, _Watched] = field(default_factory=dict)
+    gone_by: float = 0.0
+    obstacle: str = ""
+    """Why it could not be measured."""
+    remark: str = ""
+    """Why the figure is wider than it should be."""
+    done: bool = False
+
+    @property
+    def has_run(self) -> bool:
+        return any(entry.ready for entry in self.tries)
+
+    @property
+    def pods_made(self) -> int:
+        return sum(entry.ready + entry.failed for entry in self.tries)
+
+    def end(self, *, obstacle: str = "", remark: str = "") -> None:
+        self.done, self.obstacle, self.remark = True, obstacle, remark
+
+
+class Calibration:
+    """`tell` gets each line of progress. Removing what was made is the caller's (`removal.remove_run`)."""
+
+    def __init__(
+        self,
+        run: Run,
+        targets: Iterable[Target],
+        source: Source,
+        writer: ApiWriter,
+        *,
+        clock: Clock,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.nodes = [NodeRun(target, grid(target.runtime.overhead_bytes)) for target in targets]
+        self.has_made = False
+        """Whether there may be anything to remove."""
+        self.run = run
+        self._source = source
+        self._writer = writer
+        self._clock = clock
+        self._tell = tell
+        self._owner_uid = ""
+        self._number = 0
+        self._give_up = 0.0
+
+    def make_place(self) -> None:
+        """The namespace, or the pods' owner in one that is there. Raises AccessError."""
+        self.has_made = True
+        try:
+            if self.run.makes_namespace:
+                self._writer.create(NAMESPACES, namespace(self.run))
+            else:
+                self._owner_uid = self._writer.create(OWNERS, owner(self.run)).metadata.uid
+        except Refusal:
+            self.has_made = False
+            raise
+
+    def measure(self) -> None:
+        """Until every node is done. Raises AccessError when the cluster does not let it go on."""
+        self._give_up = self._clock.now() + RUN_SECONDS
+        while waiting := [node for node in self.nodes if not node.done]:
+            for node in waiting:
+                self._go_on(node)
+            self._clock.sleep(POLL_SECONDS)
+            self._look()
+            if self._clock.now() >= self._give_up:
+                self._stop()
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Of the nodes that have a figure."""
+        taken_at = self._source.now()
+        for node in self.nodes:
+            ready = ready_bytes(node.tries)
+            if ready is not None and not node.obstacle:
+                yield Measurement(
+                    node=node.target.name,
+                    pool=node.target.pool,
+                    failed_bytes=failed_bytes(node.tries),
+                    ready_bytes=ready,
+                    tries=node.tries,
+                    image=node.target.image.name,
+                    taken_at=taken_at.replace(microsecond=0),
+                )
+
+    def _go_on(self, node: NodeRun) -> None:
+        """To the next step, once the pods of the last one are gone."""
+        if node.done or any(not watched.ended for watched in node.pods.values()):
+            return
+        if node.pods and self._clock.now() < node.gone_by:
+            return
+        node.pods.clear()
+        node.step = next_step(node.tries, node.limits)
+        if node.step is None:
+            self._finish(node)
+            return
+        for _ in range(node.step.pods):
+            self._make_pod(node, node.step)
+            if node.done:
+                return
+
+    def _finish(self, node: NodeRun) -> None:
+        if not node.has_run or ready_bytes(node.tries) is None:
+            largest = max(node.words)
+            words = f"no pod became ready, not even with {quantity.format_bytes(largest)}: {node.words[largest]}"
+            node.end(obstacle=words)
+        elif not is_narrow(node.tries, node.limits):
+            node.end(remark=f"the {node.pods_made} pods that one node may have were used up before it was known closer")
+        else:
+            node.end()
+
+    def _make_pod(self, node: NodeRun, step: Step) -> None:
+        self._number += 1
+        manifest = pod(self.run, node.target, step.limit_bytes, self._number, self._owner_uid)
+        made = self._created(manifest)
+        node.pods[made.metadata.name] = _Watched(made.metadata.name, self._clock.now())
+        difference = changed(made, step.limit_bytes)
+        if difference:
+            self._stop_at(node, f"admission {difference}: what would be measured is not what was asked for")
+
+    def _created(self, manifest: dict[str, object]) -> Pod:
+        give_up = self._clock.now() + ACCOUNT_SECONDS
+        while True:
+            try:
+                return self._writer.create(PODS, manifest)
+            except AccessError as error:
+                # https://github.com/kubernetes/kubernetes/blob/v1.37.2/plugin/pkg/admission/serviceaccount/admission.go
+                if "error looking up service account" not in str(error) or self._clock.now() >= give_up:
+                    raise
+            self._clock.sleep(POLL_SECONDS / 2)
+
+    def _look(self) -> None:
+        pods = {entry.metadata.name: entry for entry in self._pods()}
+        warnings = [*self._warnings()]
+        for node in self.nodes:
+            for watched in [*node.pods.values()]:
+                found = pods.get(watched.name)
+                if watched.ended and found is None:
+                    del node.pods[watched.name]
+                elif not watched.ended and not node.done:
+                    self._look_at(node, watched, found, warnings)
+
+    def _pods(self) -> Iterator[Pod]:
+        for page in self._source.list(PODS, self.run.namespace, label_selector=self.run.selector):
+            yield from page.items
+
+    def _warnings(self) -> Iterator[Event]:
+        for page in self._source.list(EVENTS, self.run.namespace, field_selector=POD_WARNINGS):
+            yield from page.items
+
+    def _look_at(self, node: NodeRun, watched: _Watched, found: Pod | None, warnings: list[Event]) -> None:
+        assert node.step is not None
+        if found is None or found.metadata.deletion_timestamp is not None:
+            self._stop_at(node, f"its pod {watched.name} was deleted by someone else")
+            return
+        difference = changed(found, node.step.limit_bytes)
+        if difference:
+            self._stop_at(node, f"someone {difference} while it was being measured")
+            return
+        own = [*warnings_of(warnings, found)]
+        ended = outcome(found, own, one_has_run=node.has_run)
+        if ended is None or isinstance(ended, Ready):
+            self._wait_for(node, watched, found, own, is_ready=ended is not None)
+        else:
+            self._end_try(node, watched, ended)
+
+    def _wait_for(self, node: NodeRun, watched: _Watched, found: Pod, own: list[Event], *, is_ready: bool) -> None:
+        now = self._clock.now()
+        if is_ready:
+            watched.ready_since = now if watched.ready_since is None else watched.ready_since
+            if now - watched.ready_since >= SETTLE_SECONDS:
+                self._end_try(node, watched, Ready())
+            return
+        watched.ready_since = None
+        seconds = TRY_SECONDS if node.has_run else FIRST_SECONDS
+        seconds = seconds if found.spec.node_name else PLACING_SECONDS
+        if now - watched.since >= seconds:
+            ended = timed_out(found, own, one_has_run=node.has_run, seconds=seconds)
+            self._end_try(node, watched, ended)
+
+    def _end_try(self, node: NodeRun, watched: _Watched, ended: Ready | Failed | Obstacle) -> None:
+        assert node.step is not None
+        if isinstance(ended, Obstacle):
+            self._stop_at(node, ended.words)
+            return
+        limit = node.step.limit_bytes
+        failed = ended if isinstance(ended, Failed) else None
+        if failed is not None:
+            node.words.setdefault(limit, failed.words)
+        one = Try(
+            limit_bytes=limit,
+            ready=0 if failed else 1,
+            failed=1 if failed else 0,
+            failed_at=failed.stage if failed else "",
+        )
+        node.tries = added(node.tries, one)
+        self._delete(watched)
+        node.gone_by = self._clock.now() + GONE_SECONDS
+        if all(entry.ended for entry in node.pods.values()):
+            self._tell_step(node, limit)
+
+    def _tell_step(self, node: NodeRun, limit: int) -> None:
+        so_far = next(entry for entry in node.tries if entry.limit_bytes == limit)
+        counts = f"{so_far.ready} of {so_far.ready + so_far.failed} pods ready"
+        self._tell(f"node {node.target.name}: {quantity.format_bytes(limit)}: {counts}")
+
+    def _stop_at(self, node: NodeRun, obstacle: str) -> None:
+        """The other nodes go on."""
+        node.end(obstacle=obstacle)
+        for watched in node.pods.values():
+            if not watched.ended:
+                self._delete(watched)
+
+    def _delete(self, watched: _Watched) -> None:
+        watched.ended = True
+        self._writer.delete(PODS, self.run.namespace, watched.name)
+
+    def _stop(self) -> None:
+        for node in self.nodes:
+            if node.done:
+                continue
+            if ready_bytes(node.tries) is None:
+                self._stop_at(node, f"not done after {RUN_SECONDS / 60:g} minutes")
+            else:
+                self._stop_at(node, "")
+                node.remark = f"it was stopped after {RUN_SECONDS / 60:g} minutes"
