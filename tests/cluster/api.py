@@ -14,6 +14,7 @@ Json = dict[str, Any]
 RESOURCES = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
+    "ConfigMap": "configmaps",
     "ControllerRevision": "controllerrevisions",
     "CronJob": "cronjobs",
     "DaemonSet": "daemonsets",
@@ -29,6 +30,7 @@ RESOURCES = {
     "ResourceQuota": "resourcequotas",
     "Role": "roles",
     "RoleBinding": "rolebindings",
+    "RuntimeClass": "runtimeclasses",
     "ServiceAccount": "serviceaccounts",
     "StatefulSet": "statefulsets",
 }

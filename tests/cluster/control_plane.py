@@ -1,6 +1,6 @@
-"""etcd and kube-apiserver on free loopback ports, with RBAC, tokens, an audit log and real admission.
+"""etcd and kube-apiserver on free ports of one address, with RBAC, tokens, an audit log and real admission.
 
-There is no controller manager, no scheduler and no kubelet.
+There is no controller manager, no scheduler and no kubelet; what a kubelet asks for is there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ USERS = {
     "delegate": "",
 }
 """User -> group. A user's token is `token-of-USER`; what the users may do, the tests bind."""
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""Whom the API server is to a kubelet: https://kubernetes.io/docs/setup/best-practices/certificates/"""
+LOOPBACK = "127.0.0.1"
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -59,7 +62,7 @@ class ControlPlane:
         return Api(self.server, token(user), str(self.authority_file))
 
     def kubeconfig(self, user: str = ADMIN, namespace: str = "default") -> Path:
-        """A file with one context; `user` must be one of USERS."""
+        """A file with one context; `user` must be one of those it was started with."""
         file = self.folder / f"kubeconfig-{user}-{namespace}"
         cluster = {"server": self.server, "certificate-authority": str(self.authority_file)}
         content = {
@@ -84,30 +87,35 @@ def token(user: str) -> str:
 
 
 @contextlib.contextmanager
-def control_plane(programs: Programs, folder: Path) -> Iterator[ControlPlane]:
+def control_plane(
+    programs: Programs, folder: Path, *, address: str = LOOPBACK, users: Mapping[str, str] = USERS
+) -> Iterator[ControlPlane]:
     """Runs until the block is left, however that happens."""
     client_port, peer_port, secure_port = _free_ports(3)
-    etcd, server = f"http://127.0.0.1:{client_port}", f"https://127.0.0.1:{secure_port}"
-    _write_files(folder)
+    etcd, server = f"http://{LOOPBACK}:{client_port}", f"https://{address}:{secure_port}"
+    _write_files(folder, address, users)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_running(folder, _etcd_command(programs, folder, etcd, f"http://127.0.0.1:{peer_port}")))
-        command = _api_server_command(programs, folder, etcd, secure_port)
-        api_server = stack.enter_context(_running(folder, command))
+        stack.enter_context(running(folder, _etcd_command(programs, folder, etcd, f"http://{LOOPBACK}:{peer_port}")))
+        command = _api_server_command(programs, folder, etcd, address, secure_port)
+        api_server = stack.enter_context(running(folder, command))
         plane = ControlPlane(server, etcd, folder, programs)
         _wait_until_ready(plane, api_server)
         yield plane
 
 
-def _write_files(folder: Path) -> None:
+def _write_files(folder: Path, address: str, users: Mapping[str, str]) -> None:
     authority = new_authority("kubernetes")
-    serving, service_accounts = authority.server("127.0.0.1", "localhost"), authority.client("service-accounts")
+    serving, service_accounts = authority.server(address, "localhost"), authority.client("service-accounts")
+    kubelet_client = authority.client(KUBELET_CLIENT)
     (folder / "ca.crt").write_bytes(authority.pair.certificate)
     (folder / "server.crt").write_bytes(serving.certificate)
     (folder / "server.key").write_bytes(serving.key)
     (folder / "service-accounts.crt").write_bytes(service_accounts.certificate)
     (folder / "service-accounts.key").write_bytes(service_accounts.key)
+    (folder / "kubelet-client.crt").write_bytes(kubelet_client.certificate)
+    (folder / "kubelet-client.key").write_bytes(kubelet_client.key)
     (folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
-    rows = (f"{token(user)},{user},uid-of-{user}" + (f",{group}" if group else "") for user, group in USERS.items())
+    rows = (f"{token(user)},{user},uid-of-{user}" + (f",{group}" if group else "") for user, group in users.items())
     (folder / "tokens.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -125,21 +133,28 @@ def _etcd_command(programs: Programs, folder: Path, client_url: str, peer_url: s
     ]
 
 
-def _api_server_command(programs: Programs, folder: Path, etcd: str, port: int) -> list[str]:
+def _api_server_command(programs: Programs, folder: Path, etcd: str, address: str, port: int) -> list[str]:
     return [
         str(programs.kube_apiserver),
         f"--etcd-servers={etcd}",
         # So that only tests compact. With 0 the server's cache would not notice that they do.
         "--etcd-compaction-interval=24h",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={address}",
         f"--secure-port={port}",
         # A machine without network has no other address, and a loopback one cannot be an endpoint.
-        "--advertise-address=127.0.0.1",
+        f"--advertise-address={address}",
         "--endpoint-reconciler-type=none",
         "--service-cluster-ip-range=10.0.0.0/24",
         f"--tls-cert-file={folder / 'server.crt'}",
         f"--tls-private-key-file={folder / 'server.key'}",
-        "--authorization-mode=RBAC",
+        f"--client-ca-file={folder / 'ca.crt'}",
+        f"--kubelet-client-certificate={folder / 'kubelet-client.crt'}",
+        f"--kubelet-client-key={folder / 'kubelet-client.key'}",
+        "--kubelet-preferred-address-types=InternalIP",
+        # As kubeadm has it.
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
         f"--token-auth-file={folder / 'tokens.csv'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={folder / 'service-accounts.crt'}",
@@ -159,7 +174,8 @@ def _free_ports(number: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A program until the block is left; its output goes to NAME.log in `folder`."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, preexec_fn=_end_with_parent)
     try:
