@@ -29,15 +29,15 @@ MOST_NAMES = 3
 
 def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> Iterator[str]:
     """Everything that will be written, before anything is."""
-    yield f"This writes to the cluster {server}:"
-    yield f"  {run.place}, {'and in it' if run.makes_namespace else 'which owns'}:"
+    yield f"This makes, in the cluster {server}:"
+    yield f"  {run.place}"
     for target in targets:
         yield f"  at most {MOST_PODS} pods on node {target.name}, {TRIES} at a time: {_tried(target)}"
         yield from (f"    {remark}" for remark in _remarks(target))
-    yield "All of that is removed at the end, also when this is interrupted."
+    yield "All of it is removed at the end, also when it is interrupted."
     if saves:
-        yield f"  configmap/{CONFIG_MAP_NAME} in namespace {CONFIG_MAP_NAMESPACE}, which stays (--save)"
-    yield f"It takes about a minute, and {RUN_SECONDS / 60:g} at most."
+        yield f"The result stays, in configmap/{CONFIG_MAP_NAME} in namespace {CONFIG_MAP_NAMESPACE} (--save)."
+    yield f"It takes about a minute, {RUN_SECONDS / 60:g} minutes at most."
 
 
 def _tried(target: Target) -> str:
