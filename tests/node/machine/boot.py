@@ -10,30 +10,26 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cluster.go_programs import BuildError
+
+from node.place import SECONDS, CommandFailed
 
 from .kernel import Kernel, kernel
 from .shell import Gone, Shell
 
-Cgroup = Literal["v1", "v2"]
+UNIFIED_HIERARCHY = {"v1": 0, "v2": 1}
+"""Cgroup version -> what systemd, whose kernel option it is, and init/rc make of it."""
 QEMU = "qemu-system-x86_64"
 BOOT_SECONDS = 120.0
 """Far more than it takes: this machine may be busy."""
 STOP_SECONDS = 10.0
-SECONDS = 60.0
-"""For a command, where the caller does not say."""
 PORTS = 4
 KERNEL_OPTIONS = (
     *("console=ttyS0", "quiet", "panic=-1", "log_buf_len=8M"),
     # Emulated processors are slow, and two real ones stand in for up to eight.
     *("mitigations=off", "nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "no_timer_check", "tsc=reliable"),
 )
-
-
-class CommandFailed(Exception):
-    """A command in a machine left with another code than 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +66,9 @@ class Machine:
         return done.stdout.decode(errors="replace")
 
     def start(self, argv: Sequence[str], log: str) -> int:
-        """Runs a program that goes on, its outputs in the file `log` of the machine; its process id there."""
+        """Runs a program that goes on, its output at the end of the file `log` of the machine; its process id there."""
         folder, file = shlex.quote(str(Path(log).parent)), shlex.quote(log)
-        script = f"mkdir -p {folder}\nsetsid {shlex.join(argv)} >{file} 2>&1 &\necho $!"
+        script = f"mkdir -p {folder}; setsid {shlex.join(argv)} </dev/null >>{file} 2>&1 & echo $!"
         return int(self.run(["sh", "-c", script]))
 
     def put(self, path: str, content: bytes, *, executable: bool = False) -> None:
@@ -81,6 +77,7 @@ class Machine:
         self.run(["sh", "-c", script], stdin=content)
 
     def get(self, path: str) -> bytes:
+        """Raises FileNotFoundError."""
         done = self.ask(["cat", path])
         if done.returncode != 0:
             raise FileNotFoundError(f"{path} in the machine: {done.stderr.decode(errors='replace').strip()}")
@@ -96,13 +93,14 @@ def machine(
     *,
     cpus: int = 2,
     memory_mib: int = 2048,
-    cgroup: Cgroup = "v2",
+    cgroup: str = "v2",
     folder: Path,
     tap: Tap | None = None,
 ) -> Iterator[Machine]:
     """Runs until the block is left, however that happens, or the thread that entered it ends. What it writes is lost.
 
-    The console's log is `machine-console.log` in `folder`. Raises BuildError where a part is missing, and Gone.
+    `cgroup` is `v1` or `v2`. `folder` takes the console's log, `machine-console.log`.
+    Raises BuildError where a part is missing, and Gone.
     """
     if shutil.which(QEMU) is None:
         raise BuildError(f"{QEMU} is not installed: apt-get install qemu-system-x86")
@@ -123,9 +121,9 @@ def machine(
         yield started
 
 
-def _command(kernel: Kernel, root_image: Path, cpus: int, memory_mib: int, cgroup: Cgroup, folder: Path) -> list[str]:
+def _command(kernel: Kernel, root_image: Path, cpus: int, memory_mib: int, cgroup: str, folder: Path) -> list[str]:
     """https://www.qemu.org/docs/master/system/invocation.html"""
-    options = (*KERNEL_OPTIONS, f"systemd.unified_cgroup_hierarchy={int(cgroup == 'v2')}")
+    options = (*KERNEL_OPTIONS, f"systemd.unified_cgroup_hierarchy={UNIFIED_HIERARCHY[cgroup]}")
     return [
         # Also when this process is killed: https://man7.org/linux/man-pages/man1/setpriv.1.html
         *("setpriv", "--pdeathsig", "KILL"),

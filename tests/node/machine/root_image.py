@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,7 +25,7 @@ OS_RELEASE = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_
 def root_image(name: str, files: Mapping[str, Path | bytes]) -> Path:
     """An ext4 file system in the cache folder that holds `files` (path in the machine -> content), built once.
 
-    `name` is for the reader of the cache folder. Programs that are not linked statically need `with_libraries`.
+    `name` is for the reader of the cache folder. Programs that are linked dynamically need their `libraries` as well.
     Raises BuildError.
     """
     whole = _base() | {path.lstrip("/"): part for path, part in files.items()}
@@ -50,18 +51,20 @@ def root_image(name: str, files: Mapping[str, Path | bytes]) -> Path:
 
 def with_libraries(program: Path) -> dict[str, Path]:
     """A program and its libraries, each at the path that it has on this machine. Raises BuildError."""
-    interpreter = subprocess.run(
-        ["patchelf", "--print-interpreter", program], capture_output=True, text=True, check=False
-    )
-    if interpreter.returncode != 0:
-        return {str(program): program}
-    loader = interpreter.stdout.strip()
+    return {str(program): program, **libraries(program)}
+
+
+def libraries(program: Path) -> dict[str, Path]:
+    """The loader and the libraries of a program, at the paths where it looks for them. Raises BuildError."""
+    found = subprocess.run(["patchelf", "--print-interpreter", program], capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        return {}
+    loader = found.stdout.strip()
     listed = subprocess.run([loader, "--list", program], capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         raise BuildError(f"{program} does not find its libraries: {listed.stderr.strip()}")
-    words = [line.partition(" => ")[2].split() or line.split() for line in listed.stdout.splitlines()]
-    found = [word[0] for word in words if word[0].startswith("/")]
-    return {path: Path(path) for path in (str(program), loader, *found)}
+    places = re.findall(r"(?:^| => |^\t)(/\S+) \(0x", listed.stdout, re.MULTILINE)
+    return {place: Path(place) for place in (loader, *places)}
 
 
 def _base() -> dict[str, Path | bytes]:
