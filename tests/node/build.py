@@ -1,18 +1,39 @@
-"""Builds and fetches the programs of a node: `PYTHONPATH=tests python -m node.build [GENERATION...]`."""
+"""Builds and fetches the programs of a node: `PYTHONPATH=tests python -m node.build [GENERATION...]`.
+
+Only what the cache folder does not hold yet: some ten minutes on two cores the first time. On a machine that can have
+no node, and where something must be installed first, it says so in one line; with MEMDOCTOR_NO_SKIP set that is a
+failure. With MEMDOCTOR_INSTALL set it installs that itself.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cluster.build import ldflags
 from cluster.go_programs import BuildError, alone, go_build
 from cluster.programs import ETCD, KUBERNETES, PINNED
 
+from .images import images
 from .programs import CONTAINERD, GENERATIONS, RUNC, Generation, containerd_module, generation, runc_module
+from .requirements import install, obstacle
+
+RUNC_TAGS = ("seccomp", "urfave_cli_no_docs", "netgo", "osusergo")
+"""And statically linked, as the runc that its project releases: https://github.com/opencontainers/runc/blob/v1.4.0/Makefile"""
+CONTAINERD_TAGS = ("no_btrfs",)
 
 
 def main(arguments: list[str]) -> int:
+    unknown = [name for name in arguments if name not in GENERATIONS]
+    if unknown:
+        print(f"error: no generation {unknown[0]}, there are {' and '.join(GENERATIONS)}", file=sys.stderr)
+        return 2
+    reason = obstacle()
+    if reason:
+        print(f"no node: {reason}", file=sys.stderr)
+        return 1 if os.environ.get("MEMDOCTOR_NO_SKIP") else 0
     try:
+        install()
         with alone():
             for name in arguments or GENERATIONS:
                 build(generation(name))
@@ -23,6 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def build(wanted: Generation) -> None:
+    """Everything that its nodes need: nothing can be fetched in an enclosure. Raises BuildError."""
     for file in wanted.missing():
         if file == wanted.plane.etcd:
             go_build(PINNED / "etcd", ETCD, file)
@@ -30,14 +52,13 @@ def build(wanted: Generation) -> None:
             flags = ldflags(wanted.kubernetes_version)
             go_build(wanted.kubernetes_module, f"{KUBERNETES}/cmd/{file.name}", file, ldflags=flags)
         elif file.name == "runc":
-            # Static, as the runc that its project releases.
-            tags = ("seccomp", "urfave_cli_no_docs", "netgo", "osusergo")
-            go_build(runc_module().folder, RUNC, file, ldflags="-s -w -extldflags -static", tags=tags, cgo=True)
+            go_build(runc_module().folder, RUNC, file, ldflags="-s -w -extldflags -static", tags=RUNC_TAGS, cgo=True)
         else:
             flags = f"-s -w -X {CONTAINERD}/version.Version={containerd_module().version}"
             go_build(
-                containerd_module().folder, f"{CONTAINERD}/cmd/{file.name}", file, ldflags=flags, tags=("no_btrfs",)
+                containerd_module().folder, f"{CONTAINERD}/cmd/{file.name}", file, ldflags=flags, tags=CONTAINERD_TAGS
             )
+    images()
 
 
 if __name__ == "__main__":
