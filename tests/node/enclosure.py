@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,13 +121,13 @@ def remove_abandoned() -> None:
 @contextmanager
 def _state() -> Iterator[Path]:
     """The folder of this run, locked; removed with its cgroups in the end."""
-    name = f"{PREFIX}{os.getpid()}"
-    with _lock(name) as ours:
-        assert ours, f"{STATE / name} is in use"
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=STATE))
+    with _lock(folder.name) as ours:
+        assert ours, f"{folder} is in use"
         try:
-            yield STATE / name
+            yield folder
         finally:
-            _remove(name)
+            _remove(folder.name)
 
 
 @contextmanager
