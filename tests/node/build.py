@@ -15,6 +15,8 @@ from cluster.go_programs import BuildError, alone, go_build
 from cluster.programs import ETCD, KUBERNETES, PINNED
 
 from .images import images
+from .machine.kernel import kernel
+from .machine.node import node_image
 from .programs import CONTAINERD, GENERATIONS, RUNC, Generation, containerd_module, generation, runc_module
 from .requirements import install, obstacle
 
@@ -59,6 +61,8 @@ def build(wanted: Generation) -> None:
                 containerd_module().folder, f"{CONTAINERD}/cmd/{file.name}", file, ldflags=flags, tags=CONTAINERD_TAGS
             )
     images()
+    kernel()
+    node_image(wanted)
 
 
 if __name__ == "__main__":
