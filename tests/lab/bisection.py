@@ -1,7 +1,7 @@
 """Finds the span of limits within which a sandbox starts at times: below it never, above it always.
 
 Starting is chance near the edge, and not even steadily more likely with more memory (a garbage collector runs, or does
-not). So an edge counts only when steps beyond it agree with it, each with as many tries.
+not). So an edge counts only when steps beyond it agree with it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ class Effort:
     """How sure a measurement is to be."""
 
     tries: int
-    """For a step that decides."""
+    """For an edge."""
     agreeing: int
-    """How many neighbouring steps must agree for an edge: at the edge and beyond it."""
+    """How many steps in a row must agree: the edge and those beyond it."""
+    beyond: int
+    """Tries for each of those beyond."""
     fill: bool
     """Whether all steps between the edges get as many tries."""
 
@@ -112,7 +114,7 @@ class Search:
         while agreeing < self.effort.agreeing:
             if not 0 <= index < len(self.limits):
                 raise SearchError(f"no edge up to {self.limits[max(0, index - direction)]} bytes")
-            self._try(index, contrary)
+            self._try(index, contrary, most=self.effort.beyond if agreeing else None)
             step = self.steps[self.limits[index]]
             agrees = step.started == (0 if contrary == "started" else step.tries)
             agreeing = agreeing + 1 if agrees else 0

@@ -118,7 +118,12 @@ state = "{one.folder}/state"
 
 
 def _handlers(one: Containerd, plugin: str) -> str:
-    return "".join(
+    """There must be a default, though every try names its handler."""
+    default = f"""\
+[plugins."{plugin}".containerd]
+  default_runtime_name = "{one.runtimes[0].handler}"
+"""
+    return default + "".join(
         f"""\
 [plugins."{plugin}".containerd.runtimes."{runtime.handler}"]
   runtime_type = "io.containerd.runc.v2"

@@ -14,7 +14,7 @@ from lab.bisection import PAGE, Effort, Search, SearchError, Try, edges, grid
 
 KIB, MIB = 1 << 10, 1 << 20
 LIMITS = grid(16 * KIB, 64 * MIB)
-EFFORT = Effort(tries=10, agreeing=3, fill=True)
+EFFORT = Effort(tries=10, agreeing=3, beyond=10, fill=True)
 
 
 class Simulated:
@@ -92,7 +92,7 @@ def test_a_hole_above_the_first_good_step_moves_the_edge_above_the_hole() -> Non
 
 
 def test_less_effort_makes_fewer_tries() -> None:
-    small = Effort(tries=5, agreeing=2, fill=False)
+    small = Effort(tries=5, agreeing=2, beyond=3, fill=False)
     much, little = Simulated(ramp(2 * MIB, 6 * MIB)), Simulated(ramp(2 * MIB, 6 * MIB))
     searched(much)
     searched(little, small)
