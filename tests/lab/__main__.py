@@ -1,6 +1,6 @@
 """Measures what has not been measured yet: `PYTHONPATH=tests python -m node.enclosure python -m lab [CONDITIONS...]`.
 
-CONDITIONS are names such as `v1-host-2` or `v2-machine-4`; all of them when none is given. With LAB_FULL=1 all runtimes
+CONDITIONS are names such as `v2-machine-4-always`; all of them when none is given. With LAB_FULL=1 all runtimes
 are measured under all of them. Each finished measurement is written at once: a run that was stopped goes on behind it,
 and what is to be measured anew is deleted from tests/lab/measured/ first.
 """
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from cluster.go_programs import BuildError, alone
 from node import enclosure
@@ -26,7 +27,7 @@ from node.programs import GENERATIONS, generation
 
 from .bisection import Effort, Search, SearchError, grid
 from .containerd import Containerd, containerd
-from .measurement import Conditions, Measurement, file_of, measured_steps, read, write
+from .measurement import HUGE_PAGES, Conditions, Measurement, file_of, huge_pages, measured_steps, read, write
 from .place import Place, host, obstacle, virtual
 from .runtimes import Runtime, runtimes
 
@@ -49,17 +50,34 @@ class Part:
     """Empty: all."""
 
 
-PLAN = (
-    Part(Conditions(where="host", cgroup="v1", cpus=2), ON_HOST, ()),
-    Part(Conditions(where="host", cgroup="v1", cpus=1), ON_HOST, ()),
-    Part(Conditions(where="machine", cgroup="v2", cpus=2), IN_MACHINE, ()),
-    *(Part(Conditions(where="machine", cgroup="v2", cpus=cpus), COMPARING, REFERENCES) for cpus in (8, 4, 1)),
-    *(Part(Conditions(where="machine", cgroup="v1", cpus=cpus), COMPARING, REFERENCES) for cpus in (8, 4)),
-)
+def plan() -> tuple[Part, ...]:
+    """Each set of conditions, the most telling first."""
+    own = huge_pages(HUGE_PAGES.read_text())
+    return (
+        *(Part(Conditions(where="host", cgroup="v1", cpus=cpus, huge_pages=own), ON_HOST, ()) for cpus in (2, 1)),
+        _virtual("v2", 2, "always", IN_MACHINE),
+        _virtual("v2", 2, "madvise", IN_MACHINE),
+        _virtual("v2", 8, "always", COMPARING, REFERENCES),
+        _virtual("v1", 2, "always", COMPARING, REFERENCES),
+        _virtual("v1", 8, "always", COMPARING, REFERENCES),
+        _virtual("v2", 4, "always", COMPARING, REFERENCES),
+        _virtual("v2", 1, "always", COMPARING, REFERENCES),
+        _virtual("v1", 4, "always", COMPARING, REFERENCES),
+    )
+
+
+def _virtual(
+    cgroup: Literal["v1", "v2"],
+    cpus: int,
+    pages: Literal["always", "madvise"],
+    effort: Effort,
+    handlers: tuple[str, ...] = (),
+) -> Part:
+    return Part(Conditions(where="machine", cgroup=cgroup, cpus=cpus, huge_pages=pages), effort, handlers)
 
 
 def main(arguments: Sequence[str]) -> int:
-    known = {part.conditions.name: part for part in PLAN}
+    known = {part.conditions.name: part for part in plan()}
     unknown = set(arguments) - set(known)
     if unknown:
         print(f"error: {', '.join(sorted(unknown))}: known are {', '.join(known)}", file=sys.stderr)
@@ -68,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         print("error: the lab runs inside the enclosure: make lab", file=sys.stderr)
         return 1
     try:
-        for part in [known[name] for name in arguments] or PLAN:
+        for part in [known[name] for name in arguments] or known.values():
             _measure_part(part)
     except (BuildError, SearchError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,6 +100,7 @@ def _measure_part(part: Part) -> None:
         print(f"{part.conditions.name}: {reason}", file=sys.stderr)
         return
     wanted = [runtime for runtime in runtimes() if _is_wanted(runtime, part) and not _is_measured(runtime, part)]
+    wanted.sort(key=lambda runtime: runtime.handler not in REFERENCES)
     if not wanted:
         return
     with tempfile.TemporaryDirectory() as folder, _place(part.conditions, wanted, Path(folder)) as place:

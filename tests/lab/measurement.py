@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,9 @@ MASKS = ((r"\b[0-9a-f]{64}\b", "<id>"), (r"pod\d+-\d+", "<pod>"), (r"(/proc|pid|
 """What differs from try to try in an error that is the same."""
 
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
 class _Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base: a field that nobody knows is an error."""
 
@@ -25,10 +28,12 @@ class Conditions(_Entry, frozen=True, kw_only=True):
     """`machine`: a virtual one, in qemu's software emulation."""
     cgroup: Literal["v1", "v2"]
     cpus: int
+    huge_pages: Literal["always", "madvise", "never"]
+    """Transparent ones. With `always` whatever a Go program touches first of its heap may cost it 2 MiB."""
 
     @property
     def name(self) -> str:
-        return f"{self.cgroup}-{self.where}-{self.cpus}"
+        return f"{self.cgroup}-{self.where}-{self.cpus}-{self.huge_pages}"
 
 
 class Measured(_Entry, frozen=True, kw_only=True):
@@ -74,6 +79,11 @@ class Measurement(_Entry, frozen=True, kw_only=True):
     @property
     def file(self) -> Path:
         return file_of(self.conditions, self.handler)
+
+
+def huge_pages(text: str) -> Any:
+    """`always [madvise] never` -> `madvise`"""
+    return text.partition("[")[2].partition("]")[0]
 
 
 def file_of(conditions: Conditions, handler: str) -> Path:

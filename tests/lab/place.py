@@ -21,7 +21,7 @@ from node.machine.root_image import root_image, with_libraries
 
 from .bisection import Attempt, Try
 from .containerd import Containerd
-from .measurement import Conditions, masked
+from .measurement import HUGE_PAGES, Conditions, huge_pages, masked
 from .runtimes import Runtime
 
 SOURCES = Path(__file__).parent / "go/try"
@@ -83,7 +83,7 @@ def host(containerds: Sequence[Containerd], cpus: int) -> Iterator[Place]:
     if len(present) < cpus:
         raise BuildError(f"this machine has {len(present)} CPUs, not {cpus}")
     pinned = ["taskset", "--cpu-list", ",".join(map(str, present[:cpus]))] if cpus < len(present) else []
-    conditions = Conditions(where="host", cgroup="v1", cpus=cpus)
+    conditions = Conditions(where="host", cgroup="v1", cpus=cpus, huge_pages=huge_pages(HUGE_PAGES.read_text()))
     cpus_by = "affinity of containerd and of all that it starts" if pinned else "all that it has"
     with ExitStack() as stack:
         for one in containerds:
@@ -126,6 +126,7 @@ def virtual(containerds: Sequence[Containerd], conditions: Conditions, folder: P
         def run(argv: Sequence[str], seconds: float) -> str:
             return started.run(argv, seconds)
 
+        run(["sh", "-c", f"echo {conditions.huge_pages} >{HUGE_PAGES}"], START_SECONDS)
         for one in containerds:
             _start_in(started, one)
             _wait_until_it_answers(run, one)
