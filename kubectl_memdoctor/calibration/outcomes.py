@@ -12,7 +12,7 @@ from typing import Literal
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.manifests import CONTAINER
-from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, read_runtime_error
+from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, normalise, read_runtime_error
 from kubectl_memdoctor.objects import ContainerStatus, Event, Pod, StateTerminated
 from kubectl_memdoctor.pod_limit import pod_memory_limit
 
@@ -25,6 +25,8 @@ IMAGE_REASONS = frozenset(
 START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
 ENDED_AT_START = frozenset({"StartError", "ContainerCannotRun"})
 """containerd and CRI-O, docker."""
+NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-unavailable"})
+"""Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
 WAITING_EVENTS = (
     "FailedScheduling",
     "NetworkNotReady",
@@ -59,15 +61,15 @@ Outcome = Ready | Failed | Obstacle
 
 def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
     """None while it is not decided. `one_has_run`: a pod with a larger limit became ready on the same node."""
-    sandbox = _of_errors("sandbox", [event.message for event in warnings if event.reason == "FailedCreatePodSandBox"])
-    if sandbox is not None:
-        return sandbox
+    messages = [event.message for event in warnings if event.reason == "FailedCreatePodSandBox"]
+    if messages:
+        return _of_sandbox(messages, one_has_run)
     if pod.status.phase == "Failed" and pod.status.reason:
         return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
     status = next((entry for entry in pod.status.container_statuses if entry.name == CONTAINER), None)
     if status is not None:
         ended = status.state.terminated or status.last_state.terminated
-        return _of_end(ended, one_has_run) if ended else _of_container(pod, status)
+        return _of_end(ended, one_has_run) if ended else _of_container(pod, status, one_has_run)
     return None
 
 
@@ -95,22 +97,20 @@ def changed(pod: Pod, limit_bytes: int) -> str:
     return f"changed the pod's memory limit from {quantity.format_bytes(limit_bytes)} to {limit.quantity or 'none'}"
 
 
-def _of_errors(stage: Literal["sandbox", "container"], messages: Sequence[str]) -> Failed | Obstacle | None:
+def _of_sandbox(messages: Sequence[str], one_has_run: bool) -> Failed | Obstacle:
     """Retries alternate between wordings: one that names memory outweighs one that does not."""
-    failures = sorted(map(read_runtime_error, messages), key=lambda failure: _ORDER.index(failure.proof))
-    if not failures:
-        return None
-    told = failures[0]
-    return Obstacle(_innermost(told)) if told.proof is Proof.NOT_MEMORY else Failed(stage, _innermost(told))
+    told = min(map(read_runtime_error, messages), key=lambda failure: _ORDER.index(failure.proof))
+    elsewhere = told.proof is Proof.NOT_MEMORY and (not one_has_run or told.cause in NODE_CAUSES)
+    return _elsewhere(told) if elsewhere else Failed("sandbox", _innermost(told))
 
 
 _ORDER = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN)
 
 
-def _of_container(pod: Pod, status: ContainerStatus) -> Outcome | None:
+def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outcome | None:
     waiting = status.state.waiting
     if waiting is not None and waiting.reason in START_REASONS:
-        return _of_errors("container", [waiting.message or waiting.reason])
+        return _of_start(waiting.message or waiting.reason, one_has_run)
     if waiting is not None and (waiting.reason in IMAGE_REASONS or waiting.reason == "CreateContainerConfigError"):
         return Obstacle(_short(f"{waiting.reason}: {waiting.message}".rstrip(": ")))
     condition = pod.status.condition("Ready")
@@ -120,12 +120,24 @@ def _of_container(pod: Pod, status: ContainerStatus) -> Outcome | None:
 
 def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle:
     if ended.reason in ENDED_AT_START:
-        return _of_errors("container", [ended.message or ended.reason]) or Failed("container", ended.reason)
+        return _of_start(ended.message or ended.reason, one_has_run)
     if ended.reason == "OOMKilled" or ended.exit_code == KILLED or one_has_run:
         return Failed("container", f"{ended.reason or 'ended'}, exit code {ended.exit_code}")
     return Obstacle(
         f"the image's own program ended with exit code {ended.exit_code}, and one that stays is needed: a pause image"
     )
+
+
+def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle:
+    """The first container's start may kill the sandbox, and then the words are about what is missing of that."""
+    told = read_runtime_error(message)
+    if told.proof is Proof.NOT_MEMORY and not one_has_run:
+        return _elsewhere(told)
+    return Failed("container", _innermost(told))
+
+
+def _elsewhere(told: RuntimeFailure) -> Obstacle:
+    return Obstacle(f"its pod fails, and not on memory ({told.cause}): {_innermost(told)}")
 
 
 def _newest(events: Iterable[Event]) -> Event | None:
@@ -138,7 +150,8 @@ def _said(event: Event) -> str:
 
 
 def _innermost(failure: RuntimeFailure) -> str:
-    return _short(failure.innermost or failure.text)
+    """Without ids, which nobody can look up any more once the pod is removed."""
+    return _short(normalise(failure.innermost or failure.text))
 
 
 def _short(text: str) -> str:

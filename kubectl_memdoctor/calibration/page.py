@@ -9,7 +9,7 @@ import msgspec
 from kubectl_memdoctor.calibration.manifests import Manifest, Run
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.run import RUN_SECONDS, NodeRun
-from kubectl_memdoctor.calibration.search import MOST_PODS, TRIES, grid
+from kubectl_memdoctor.calibration.search import MOST_AT_ONCE, MOST_PODS, grid, sandbox_span
 from kubectl_memdoctor.measured_minimum import (
     CONFIG_MAP_NAME,
     CONFIG_MAP_NAMESPACE,
@@ -32,7 +32,7 @@ def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> It
     yield f"This makes, in the cluster {server}:"
     yield f"  {run.place}"
     for target in targets:
-        yield f"  at most {MOST_PODS} pods on node {target.name}, {TRIES} at a time: {_tried(target)}"
+        yield f"  at most {MOST_PODS} pods on node {target.name}, {MOST_AT_ONCE} at a time: {_tried(target)}"
         yield from (f"    {remark}" for remark in _remarks(target))
     yield "All of it is removed at the end, also when it is interrupted."
     if saves:
@@ -83,6 +83,9 @@ def results(measurements: Iterable[Measurement], nodes: Sequence[NodeRun]) -> It
 def _result(measurement: Measurement, node: NodeRun) -> Iterator[str]:
     yield f"Node {measurement.node}: pods start with a memory limit of {format_bytes(measurement.ready_bytes)} or more."
     yield f"  {_spread(measurement)}"
+    span = sandbox_span(measurement.tries)
+    if span.enough_bytes < measurement.ready_bytes:
+        yield f"  Their sandboxes alone start with {format_bytes(span.enough_bytes)} or more."
     if node.remark:
         yield f"  Not closer, since {node.remark}."
     yield f"  {described(measurement.pool)}"

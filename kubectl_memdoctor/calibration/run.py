@@ -13,7 +13,7 @@ from kubectl_memdoctor.calibration.clock import Clock
 from kubectl_memdoctor.calibration.manifests import OWNERS, Run, namespace, owner, pod
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
-from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step
+from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step, pods_of
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
 from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
@@ -70,10 +70,6 @@ class NodeRun:
     @property
     def has_run(self) -> bool:
         return any(entry.ready for entry in self.tries)
-
-    @property
-    def pods_made(self) -> int:
-        return sum(entry.ready + entry.failed for entry in self.tries)
 
     def end(self, *, obstacle: str = "", remark: str = "") -> None:
         self.done, self.obstacle, self.remark = True, obstacle, remark
@@ -165,7 +161,9 @@ class Calibration:
             words = f"no pod became ready, not even with {quantity.format_bytes(largest)}: {node.words[largest]}"
             node.end(obstacle=words)
         elif not is_narrow(node.tries, node.limits):
-            node.end(remark=f"the {node.pods_made} pods that one node may have were used up before it was known closer")
+            node.end(
+                remark=f"the {pods_of(node.tries)} pods that one node may have were used up before it was known closer"
+            )
         else:
             node.end()
 

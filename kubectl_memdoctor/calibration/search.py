@@ -17,10 +17,13 @@ STEPS = 4
 CONTROLS = (64 << 20, 256 << 20, LARGEST_BYTES)
 """Tried first, one after the other until a pod becomes ready: without one that does, failures prove nothing about
 memory. Every runtime that was measured starts with the first; those with virtual machines may want the others."""
-TRIES = 3
-"""Pods side by side with the same limit."""
-CONFIRMING_TRIES = 9
+TRIES = 2
+"""Pods with a limit that is new: one that fails is enough to look higher."""
+CONFIRMING_TRIES = 8
 """So many pods in a row must become ready with the limit that is reported."""
+CONFIRMING_SANDBOXES = 4
+"""The same for the limit from which on sandboxes start."""
+MOST_AT_ONCE = 4
 MOST_PODS = 30
 """On one node."""
 
@@ -29,6 +32,14 @@ MOST_PODS = 30
 class Step:
     limit_bytes: int
     pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The largest limit that failed (0: none did), and the smallest above it that was tried, which did not."""
+
+    failed_bytes: int
+    enough_bytes: int
 
 
 def grid(above_bytes: int = 0) -> tuple[int, ...]:
@@ -44,31 +55,56 @@ def grid(above_bytes: int = 0) -> tuple[int, ...]:
 def next_step(tries: Iterable[Try], limits: tuple[int, ...]) -> Step | None:
     """What to try after `tries` (each limit once), on the grid `limits`. None when there is nothing left to try.
 
-    The largest limit that failed and the smallest above it that did not are brought together. A failure of what
-    seemed enough moves the first up, and the search goes on between it and the next larger limit that did not fail.
+    First until a pod becomes ready at all; then for the smallest limit with which all do; then, with the pods that are
+    left, for the smallest with which their sandboxes start.
     """
     tries = tuple(tries)
-    pods_left = MOST_PODS - sum(entry.ready + entry.failed for entry in tries)
-    failed, ready = failed_bytes(tries), ready_bytes(tries)
+    ready = ready_bytes(tries)
     if ready is None:
-        control = next((limit for limit in CONTROLS if limit > failed and limit in limits), None)
-        wanted = None if control is None else Step(control, 1)
+        wanted = _control(failed_bytes(tries), limits)
     else:
-        between = [limit for limit in limits if failed < limit < ready]
-        so_far = next(entry.ready for entry in tries if entry.limit_bytes == ready)
-        wanted = (
-            Step(between[len(between) // 2], TRIES) if between else Step(ready, min(TRIES, CONFIRMING_TRIES - so_far))
+        wanted = _narrowing(tries, limits, Span(failed_bytes(tries), ready), CONFIRMING_TRIES) or _narrowing(
+            tries, limits, sandbox_span(tries), CONFIRMING_SANDBOXES
         )
-    if wanted is None or min(wanted.pods, pods_left) <= 0:
-        return None
-    return Step(wanted.limit_bytes, min(wanted.pods, pods_left))
+    pods = min(wanted.pods, MOST_PODS - pods_of(tries)) if wanted else 0
+    return Step(wanted.limit_bytes, pods) if wanted and pods else None
+
+
+def _control(failed: int, limits: tuple[int, ...]) -> Step | None:
+    control = next((limit for limit in CONTROLS if limit > failed and limit in limits), None)
+    return None if control is None else Step(control, 1)
+
+
+def _narrowing(tries: tuple[Try, ...], limits: tuple[int, ...], span: Span, enough: int) -> Step | None:
+    """Brings the ends of the span together. A failure of what seemed enough moves the lower one up, and the search goes
+    on between that and the next larger limit that did not fail."""
+    between = _between(limits, span)
+    if between:
+        return Step(between[len(between) // 2], TRIES)
+    so_far = sum(entry.ready + entry.failed for entry in tries if entry.limit_bytes == span.enough_bytes)
+    return Step(span.enough_bytes, min(MOST_AT_ONCE, enough - so_far)) if so_far < enough else None
+
+
+def _between(limits: tuple[int, ...], span: Span) -> list[int]:
+    return [limit for limit in limits if span.failed_bytes < limit < span.enough_bytes]
+
+
+def sandbox_span(tries: Iterable[Try]) -> Span:
+    """The same figures for sandboxes alone: where a container fails, its sandbox has started. Some pod was ready."""
+    tries = tuple(tries)
+    failed = max((entry.limit_bytes for entry in tries if entry.failed_at == "sandbox"), default=0)
+    return Span(failed, min(entry.limit_bytes for entry in tries if entry.limit_bytes > failed))
+
+
+def pods_of(tries: Iterable[Try]) -> int:
+    return sum(entry.ready + entry.failed for entry in tries)
 
 
 def is_narrow(tries: Iterable[Try], limits: tuple[int, ...]) -> bool:
     """Whether no limit of the grid is left between what failed and what did not."""
     tries = tuple(tries)
-    failed, ready = failed_bytes(tries), ready_bytes(tries)
-    return ready is not None and not any(failed < limit < ready for limit in limits)
+    ready = ready_bytes(tries)
+    return ready is not None and not _between(limits, Span(failed_bytes(tries), ready))
 
 
 def added(tries: Iterable[Try], new: Try) -> tuple[Try, ...]:
