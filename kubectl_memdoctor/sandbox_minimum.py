@@ -81,6 +81,8 @@ class Row(_Entry, frozen=True, kw_only=True):
     cgroup: Literal["v1", "v2"]
     cpus: int | None = None
     """Of the machine that it was measured on; None where nobody noted it."""
+    huge_pages: Literal["", "always", "madvise", "never"] = ""
+    """Transparent ones, as the kernel was set; empty where nobody noted it. No node tells this of itself."""
     failed_bytes: int
     """The largest limit up to which no try started."""
     ran_bytes: int
@@ -100,8 +102,9 @@ class Row(_Entry, frozen=True, kw_only=True):
         """Kernel, CPUs and number of tries; or who reports it."""
         if self.source:
             return f"as reported in {self.source}"
+        pages = [f"huge pages {self.huge_pages}"] if self.huge_pages else []
         counted = (_count(number, noun) for number, noun in ((self.cpus, "CPU"), (self.tries, "try")) if number)
-        return ", ".join((f"kernel {self.kernel}", *counted))
+        return ", ".join((f"kernel {self.kernel}", *pages, *counted))
 
 
 class Refusal(_Entry, frozen=True, kw_only=True):
@@ -256,11 +259,12 @@ def _known_of(runtime: str, kind: RuntimeKind, count: int | None) -> _Span:
 
 
 def with_cpus(rows: Iterable[Row], count: int | None) -> list[Row]:
-    """Of each build under each cgroup version the rows of the nearest CPU counts, from below and from above; all where
-    the count is not known."""
+    """Of each build on each kind of kernel the rows of the nearest CPU counts, from below and from above; all where the
+    count is not known."""
     builds: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        builds.setdefault((row.runtime, row.version, row.since, row.before, row.cgroup), []).append(row)
+        kind = (row.runtime, row.version, row.since, row.before, row.cgroup, row.kernel, row.huge_pages)
+        builds.setdefault(kind, []).append(row)
     return [row for build in builds.values() for row in (build if count is None else _nearest_counts(build, count))]
 
 

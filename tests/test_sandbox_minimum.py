@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import pytest
@@ -110,6 +111,10 @@ def high(found: list[Row]) -> int:
     return max(row.ran_bytes for row in found)
 
 
+def build_and_kernel(row: Row) -> tuple[str, ...]:
+    return row.runtime, row.version, row.cgroup, row.kernel, row.huge_pages
+
+
 class TestTable:
     def test_rows_can_be_true(self) -> None:
         for row in table().rows:
@@ -133,9 +138,13 @@ class TestTable:
 
     def test_where_is_made_of_the_figures(self) -> None:
         plain = next(row for row in table().rows if not row.source)
-        where = msgspec.structs.replace(plain, kernel="6.1", cpus=1, tries=10).where
-        assert where == "kernel 6.1, 1 CPU, 10 tries"
-        assert msgspec.structs.replace(plain, kernel="6.1", cpus=None, tries=1).where == "kernel 6.1, 1 try"
+
+        def where(cpus: int | None, tries: int, pages: Literal["", "always"]) -> str:
+            return msgspec.structs.replace(plain, kernel="6.1", huge_pages=pages, cpus=cpus, tries=tries).where
+
+        assert where(1, 10, "") == "kernel 6.1, 1 CPU, 10 tries"
+        assert where(None, 1, "") == "kernel 6.1, 1 try"
+        assert where(2, 10, "always") == "kernel 6.1, huge pages always, 2 CPUs, 10 tries"
 
     def test_rows_stand_for_the_version_that_was_measured(self) -> None:
         for row in table().rows:
@@ -145,11 +154,11 @@ class TestTable:
             assert not row.before or version_key(row.version) < version_key(row.before), row
 
     def test_rows_of_the_same_versions_do_not_contradict_one_another(self) -> None:
-        """What ran always in one row did not fail always in another of the same kind, with no more CPUs."""
+        """What ran always in one row did not fail always in another of the same build and kernel, with no more CPUs."""
         every = table().rows
         for one in every:
             for other in every:
-                if (one.runtime, one.cgroup) != (other.runtime, other.cgroup) or (one.cpus or 1) > (other.cpus or 1):
+                if build_and_kernel(one) != build_and_kernel(other) or (one.cpus or 1) > (other.cpus or 1):
                     continue
                 if spans_meet(one.since, one.before, other.since, other.before):
                     assert one.failed_bytes < other.ran_bytes, (one, other)
@@ -475,6 +484,12 @@ class TestCpus:
         few = msgspec.structs.replace(plain, cpus=2)
         many = [msgspec.structs.replace(plain, cpus=count, cgroup="v1") for count in (2, 8)]
         assert with_cpus([few, *many], 8) == [few, many[1]]
+
+    def test_no_count_stands_for_another_setting_of_the_kernel(self) -> None:
+        plain = rows("runc", "v2")[0]
+        small = msgspec.structs.replace(plain, cpus=2, huge_pages="madvise")
+        large = [msgspec.structs.replace(plain, cpus=count, huge_pages="always") for count in (2, 8)]
+        assert with_cpus([small, *large], 8) == [small, large[1]]
 
 
 def test_the_users_own_figure_replaces_all() -> None:
