@@ -6,14 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-cluster test-cluster-skew lint docs bench goldens clean
+.PHONY: demo test test-cluster test-cluster-skew test-node lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
 
 test: $(VENV)/installed-test
 	@command -v go >/dev/null || echo "not run: what needs Go: comparisons with Kubernetes' own code, and the real API server"
-	$(BIN)/pytest -q -n auto --dist worksteal --ignore=tests/cluster
+	$(BIN)/pytest -q -n auto --dist worksteal --ignore=tests/cluster --ignore=tests/node
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -22,6 +22,11 @@ test-cluster: $(VENV)/installed-test
 # The oldest server that is held to: the whole of test-cluster once more against Kubernetes 1.30.
 test-cluster-skew:
 	$(MAKE) test-cluster K8S_VERSION=1.30
+
+# A real node: kubelet, containerd, runc and crun, in namespaces of its own. Needs root on Linux, Go and some packages.
+test-node: $(VENV)/installed-test
+	PYTHONPATH=tests $(BIN)/python -m node.build
+	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/pytest -q tests/node
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff format --check .

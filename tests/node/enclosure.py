@@ -113,32 +113,32 @@ def _code(returned: int) -> int:
 def remove_abandoned() -> None:
     """Removes the folders and cgroups of runs that were killed."""
     for name in {folder.name for folder in STATE.glob(f"{PREFIX}*")} | cgroups.names(PREFIX):
-        with _lock(name) as ours:
-            if ours:
-                _remove(name)
+        if is_abandoned(name):
+            _remove(name)
+
+
+def is_abandoned(name: str) -> bool:
+    """Whether no living run has that name: the kernel drops a lock with the process that has it."""
+    try:
+        descriptor = os.open(STATE / name, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        return _locked(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
 def _state() -> Iterator[Path]:
     """The folder of this run, locked; removed with its cgroups in the end."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=STATE))
-    with _lock(folder.name) as ours:
-        assert ours, f"{folder} is in use"
-        try:
-            yield folder
-        finally:
-            _remove(folder.name)
-
-
-@contextmanager
-def _lock(name: str) -> Iterator[bool]:
-    """Whether no living run has that name: the kernel drops the lock with the process that has it."""
-    folder = STATE / name
-    folder.mkdir(exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    assert _locked(descriptor), f"{folder} is in use"
     try:
-        yield _locked(descriptor)
+        yield folder
     finally:
+        _remove(folder.name)
         os.close(descriptor)
 
 

@@ -80,13 +80,26 @@ def lay_out(files: dict[str, Path], hostname: str) -> HostNode:
 def clear() -> None:
     """Ends the node's programs and its pods, and removes what they made: processes, mounts, devices, files, cgroups."""
     _end(lambda pid: _program(pid) == "kubelet")
-    _end(lambda pid: _program(pid) in NODE_PROGRAMS or _in_pod(pid))
-    _unmount()
+    _end(_of_node)
+    for place in reversed(_mounts()):
+        subprocess.run(["umount", "--lazy", place], check=True)
     subprocess.run(["ip", "link", "delete", BRIDGE], check=False, stderr=subprocess.DEVNULL)
     for folder in OWN_FOLDERS:
         for path in Path(folder).glob("*"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     cgroups.remove(PODS)
+
+
+def leftovers() -> list[str]:
+    """What `clear` should have ended or removed: programs, processes of pods, mounts, cgroups, the pods' bridge."""
+    found = [f"process {pid} {_program(pid)}" for pid in _processes() if _of_node(pid)]
+    found += [f"mount {place}" for place in _mounts()]
+    found += [f"cgroup {name}" for name in cgroups.names(PODS)]
+    return found + [f"device {BRIDGE}"] * Path("/sys/class/net", BRIDGE).exists()
+
+
+def _of_node(pid: int) -> bool:
+    return _program(pid) in NODE_PROGRAMS or _in_pod(pid)
 
 
 def _end(meant: Callable[[int], bool]) -> None:
@@ -119,8 +132,7 @@ def _in_pod(pid: int) -> bool:
     return False
 
 
-def _unmount() -> None:
+def _mounts() -> list[str]:
+    """Those below the node's own folders, in the order in which they were made."""
     places = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for place in reversed(places):
-        if any(place.startswith(f"{folder}/") for folder in OWN_FOLDERS):
-            subprocess.run(["umount", "--lazy", place], check=True)
+    return [place for place in places if any(place.startswith(f"{folder}/") for folder in OWN_FOLDERS)]

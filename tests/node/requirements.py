@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +37,7 @@ REQUIREMENTS = (
     Requirement("pkg-config", "pkg-config", "runc"),
     Requirement("qemu-system-x86", "qemu-system-x86_64", "a node with the other cgroup version"),
 )
+STDERR = 2
 _SYSTEM_PROGRAMS = "/usr/sbin:/sbin"
 
 
@@ -73,6 +73,6 @@ def install() -> None:
         return
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *absent]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=environ, stdout=sys.stderr, check=False)
+        done = subprocess.run(["apt-get", "-qq", *command], env=environ, stdout=STDERR, check=False)
         if done.returncode != 0:
             raise BuildError(f"apt-get {' '.join(command)} failed: see above")

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         with node_cluster(generation(name), Path(folder), tuple(wanted) or (own_cgroup(),)) as cluster:
             shell = new_shell(cluster.plane, Path(folder) / "bin")
             environ = {**os.environ, **shell.environ("admin", "default")}
-            print(f"nodes {', '.join(cluster.nodes.values())}, kubeconfig {environ['KUBECONFIG']}", file=sys.stderr)
+            print(f"nodes {', '.join(cluster.nodes.values())}, kubeconfig {environ['KUBECONFIG']}", flush=True)
             return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environ, check=False).returncode
 
 
