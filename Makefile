@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-cluster test-cluster-skew test-node lint docs bench goldens clean
+.PHONY: demo test test-cluster test-cluster-skew test-node test-node-full lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -27,6 +27,12 @@ test-cluster-skew:
 test-node: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m node.build
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/pytest -q tests/node
+
+# Every case of the matrix on every kind of node, which takes an hour or more: writes docs/accuracy.md and tests/cases.
+test-node-full: $(VENV)/installed-test
+	PYTHONPATH=tests $(BIN)/python -m node.build
+	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m node.matrix
+	$(MAKE) goldens
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff format --check .
