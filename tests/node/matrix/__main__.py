@@ -95,7 +95,7 @@ def runtime_words(chosen: Generation, case: Case) -> str:
 
 
 def _part(chosen: Generation, cgroup: str, judged: list[Judged], found: list[Row], minutes: int) -> accuracy.Part:
-    node = next(entry for entry in judged[0].others if entry["kind"] == "Node")
+    node = next(entry for entry in judged[0].objects if entry["kind"] == "Node")
     info = node["status"]["nodeInfo"]
     return accuracy.Part(
         generation=chosen.name,

@@ -60,7 +60,7 @@ def _head(parts: list[Part]) -> Iterator[str]:
         "Failures made for real, on a real kubelet with a real runtime, and healthy pods beside them. What happened is "
         "read from the pod, its events and the node's kernel log, without memdoctor. Right is the rule that fits what "
         "happened, its severity, a confidence that the facts bear, and no second finding for the same cause; each case "
-        "is held to that twice, by `kubectl memdoctor pod` and by `kubectl memdoctor ns`."
+        "is held to that by `kubectl memdoctor pod`, by `kubectl memdoctor ns`, and by its recording alone."
     )
     yield ""
     yield f"**{len(rows)} cases: {right} right, {wrong} wrong, {unseen} that nothing in the API shows.**"
@@ -132,8 +132,8 @@ def _tables(parts: list[Part]) -> Iterator[str]:
         yield from _table("case", [row for row in of_place if not row.of_limits])
 
 
-def _place(row: Row) -> tuple[bool, str, str]:
-    return row.generation != "distribution", row.cgroup, row.runtime
+def _place(row: Row) -> tuple[bool, str, bool]:
+    return row.generation != "distribution", row.cgroup, row.runtime != "runc"
 
 
 def _table(first: str, rows: list[Row]) -> Iterator[str]:

@@ -29,28 +29,28 @@ class Doctor:
     kubeconfig: Path
     shell: Shell
 
-    def pod(self, namespace: str, name: str, *, through_kubectl: bool = False) -> Json:
-        """The report of `kubectl memdoctor pod`. Raises NoReport."""
+    def pod(self, namespace: str, name: str, *, through_kubectl: bool = False) -> list[Json]:
+        """What `kubectl memdoctor pod` finds. Raises NoReport."""
         arguments = ["pod", name, "-n", namespace, "-o", "json"]
         if not through_kubectl:
             return self._in_process(arguments)
         ran = self.shell.memdoctor(*arguments)
-        return _report(ran.out or ran.err)
+        return _findings(ran.out or ran.err)
 
-    def namespace(self, name: str) -> Json:
-        """The report of `kubectl memdoctor ns`. Raises NoReport."""
+    def namespace(self, name: str) -> list[Json]:
+        """What `kubectl memdoctor ns` finds. Raises NoReport."""
         return self._in_process(["ns", name, "-o", "json"])
 
-    def _in_process(self, arguments: list[str]) -> Json:
+    def _in_process(self, arguments: list[str]) -> list[Json]:
         return run_in_process([*arguments, "--kubeconfig", str(self.kubeconfig)])
 
 
-def run_in_process(arguments: list[str]) -> Json:
-    """The report that `arguments` print. Raises NoReport."""
+def run_in_process(arguments: list[str]) -> list[Json]:
+    """The findings of the report that `arguments` print. Raises NoReport."""
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with _ONE_AT_A_TIME, contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
         main(arguments)
-    return _report(_text(out) or _text(errors))
+    return _findings(_text(out) or _text(errors))
 
 
 def _text(stream: io.TextIOWrapper) -> str:
@@ -59,9 +59,9 @@ def _text(stream: io.TextIOWrapper) -> str:
     return stream.read()
 
 
-def _report(text: str) -> Json:
+def _findings(text: str) -> list[Json]:
     try:
-        report: Json = json.loads(text)
+        findings: list[Json] = json.loads(text)["findings"]
     except json.JSONDecodeError:
         raise NoReport(text.strip()[-500:]) from None
-    return report
+    return findings

@@ -42,12 +42,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A case after its run. `others`: objects besides the pod and its events: node, LimitRange, RuntimeClass."""
+    """A case after its run."""
 
     case: Case
     of_pod: Look
+    """At `memdoctor pod`."""
     of_namespace: Look
-    others: list[Json]
+    """At `memdoctor ns`, with all other pods of the batch."""
+    of_recording: Look
+    """At its objects alone."""
+    objects: list[Json]
+    """The pod, its events, node, LimitRange and RuntimeClass, as they are recorded."""
     overdue: bool = False
     """It was not in the state that it was waited for."""
 
@@ -90,9 +95,9 @@ def _edges(judged: list[Judged]) -> dict[str, int]:
 
 def _row(entry: Judged, edge_bytes: int) -> Row:
     case, facts = entry.case, entry.of_pod.after
-    in_pod, in_namespace = entry.of_pod.fault(case, edge_bytes), entry.of_namespace.fault(case, edge_bytes)
-    faults = [in_pod] if in_pod else [f"ns: {in_namespace}"] if in_namespace else []
-    faults += _not_as_made(entry)
+    looks = {"": entry.of_pod, "ns: ": entry.of_namespace, "its recording: ": entry.of_recording}
+    found = {where: look.fault(case, edge_bytes) for where, look in looks.items()}
+    faults = [f"{where}{fault}" for where, fault in found.items() if fault] + _not_as_made(entry)
     findings = [f for f in entry.of_pod.findings if f["involvedObject"]["kind"] == "Pod"]
     return Row(
         generation=case.place.generation,

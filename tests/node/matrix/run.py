@@ -19,6 +19,7 @@ from .case import Case, Wait
 from .doctor import Doctor, NoReport
 from .happened import Facts, KernelKill, Stage, kernel_kills
 from .look import Judged, Look
+from .save import recorded, replayed
 
 POLL_SECONDS = 3.0
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
@@ -151,7 +152,10 @@ class Runner:
             found = _about(findings, key[1], entry.case)
             of_namespace = Look(before[key], found, after[key], entry.case.own_namespace, error)
             of_pod = self._look_at_pod(entry, kills, through_kubectl=number == 0)
-            judged.append(Judged(entry.case, of_pod, of_namespace, self._others(entry, node), not entry.done))
+            objects = recorded(of_pod.after, self._others(entry, node))
+            replay, error = _said(partial(replayed, objects))
+            of_recording = Look(of_pod.after, replay, of_pod.after, whole_namespace=True, error=error)
+            judged.append(Judged(entry.case, of_pod, of_namespace, of_recording, objects, not entry.done))
         return judged
 
     def _look_at_pod(self, entry: _Watched, kills: list[KernelKill], *, through_kubectl: bool) -> Look:
@@ -230,10 +234,10 @@ def _is_there(case: Case, facts: Facts, steady: bool) -> bool:
     return reached.get(facts.stage, False)
 
 
-def _said(look: Callable[[], Json]) -> tuple[list[Json], str]:
+def _said(look: Callable[[], list[Json]]) -> tuple[list[Json], str]:
     """The findings, and what was printed instead where there is no report."""
     try:
-        return look()["findings"], ""
+        return look(), ""
     except NoReport as error:
         return [], str(error)
 

@@ -16,6 +16,7 @@ from cluster.api import Json
 
 from .case import Case
 from .doctor import run_in_process
+from .happened import Facts
 from .look import Judged
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -23,12 +24,11 @@ NAMESPACE = "shop"
 ORDER = ("Pod", "LimitRange", "RuntimeClass", "Node", "Event")
 
 
-def objects(judged: Judged) -> list[Json]:
+def recorded(facts: Facts, others: list[Json]) -> list[Json]:
     """The pod, what it got its limit from, its node and the events, in a namespace of a plain name."""
-    pod, events = judged.of_pod.after.pod, judged.of_pod.after.events
-    listed = [_clean(entry) for entry in (pod, *judged.others, *events)]
+    listed = [_clean(entry) for entry in (facts.pod, *others, *facts.events)]
     listed.sort(key=lambda entry: ORDER.index(entry["kind"]))
-    text = json.dumps(listed).replace(pod["metadata"]["namespace"], NAMESPACE)
+    text = json.dumps(listed).replace(facts.pod["metadata"]["namespace"], NAMESPACE)
     # The name server of the machine that the node runs on is nobody's business.
     plain: list[Json] = json.loads(re.sub(r"\bon \d+\.\d+\.\d+\.\d+:53\b", "on 10.96.0.10:53", text))
     return plain
@@ -71,13 +71,12 @@ def provenance(case: Case, listed: list[Json], runtime: str) -> str:
     )
 
 
-def replayed(text: str) -> list[Json]:
-    """What memdoctor finds in a case's text."""
+def replayed(listed: list[Json]) -> list[Json]:
+    """What memdoctor finds in these objects alone. Raises NoReport."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(text)
+        file.write(text_of(listed, "not kept"))
         file.flush()
-        findings: list[Json] = run_in_process(["ns", "--all", "-f", file.name, "-o", "json"])["findings"]
-    return findings
+        return run_in_process(["ns", "--all", "-f", file.name, "-o", "json"])
 
 
 def file_stem(case: Case, *, fires: bool) -> str:
@@ -87,9 +86,8 @@ def file_stem(case: Case, *, fires: bool) -> str:
 
 def save(judged: Judged, runtime: str, rule: str, folder: Path = CASES) -> Path:
     """Writes the case under `rule`, whose finding it shows or might have shown; what an earlier run wrote goes."""
-    listed = objects(judged)
-    text = text_of(listed, provenance(judged.case, listed, runtime))
-    fires = any(finding["rule"] == rule for finding in replayed(text))
+    text = text_of(judged.objects, provenance(judged.case, judged.objects, runtime))
+    fires = any(finding["rule"] == rule for finding in judged.of_recording.findings)
     for stem in (file_stem(judged.case, fires=either) for either in (True, False)):
         for earlier in folder.glob(f"*/{stem}.*"):
             earlier.unlink()
