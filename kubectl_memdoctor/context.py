@@ -114,9 +114,9 @@ def container_ends(pod: Pod) -> Iterator[ContainerEnd]:
                     yield ContainerEnd(status.name, kind, state.terminated, field_name == "state", where)
 
 
-def small_below(minimum_bytes: int | None) -> int:
+def small_below(minimum_bytes: int | None, measured: Iterable[Measurement]) -> int:
     """Below which limit (bytes) a sandbox may be in trouble: the user's figure, or the largest that is known."""
-    return minimum_bytes or largest_known_minimum_bytes()
+    return minimum_bytes or max([largest_known_minimum_bytes(), *(entry.ready_bytes for entry in measured)])
 
 
 def is_killed(terminated: StateTerminated) -> bool:
@@ -270,7 +270,7 @@ class ClusterContext:
     @property
     def small_below(self) -> int:
         """Limits under it (bytes) are small enough to be looked at."""
-        return small_below(self.minimum_bytes)
+        return small_below(self.minimum_bytes, self.measured)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,16 @@ from kubectl_memdoctor.finding import (
     LOOKED_WITHOUT,
     SEVERITIES,
     Cluster,
+    Confidence,
     Diagnosis,
     Finding,
     NotChecked,
     Report,
     Summary,
 )
+from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.objects import (
+    CONFIG_MAPS,
     EVENTS,
     LIMIT_RANGES,
     NAMESPACES,
@@ -51,6 +54,7 @@ from kubectl_memdoctor.pod_facts import pod_facts
 from kubectl_memdoctor.reading import Asked, Reading
 from kubectl_memdoctor.remedies import as_printed, complete
 from kubectl_memdoctor.rules import Rule, rules
+from kubectl_memdoctor.saved_minimum import SavedMinimum, saved_minimum
 from kubectl_memdoctor.selection import Selection, each_once, find_pods, identity
 from kubectl_memdoctor.survey import Survey, pod_contexts
 
@@ -75,22 +79,21 @@ def diagnose_namespaces(
     selection: Selection,
     *,
     minimum_bytes: int | None = None,
+    measured: tuple[Measurement, ...] | None = None,
     progress: Progress = lambda pods, remaining: None,
 ) -> Diagnosis:
-    """Every pod of the namespaces (None: of the cluster).
+    """Every pod of the namespaces (None: of the cluster). `measured` on the nodes; None: what the cluster has saved.
 
     Raises AccessError when the pods cannot be read, NotFound when none of the namespaces exists.
     """
     with Reading(source) as reading:
-        surroundings = _Surroundings(reading, selection.scopes(), EVENT_SELECTORS)
+        surroundings = _Surroundings(reading, selection.scopes(), EVENT_SELECTORS, _own(minimum_bytes, measured))
         nodes = reading.objects(NODES)
-        survey = Survey(small_below(minimum_bytes))
-        missing: list[str] = []
-        for namespace in selection.scopes():
-            before = survey.pods
-            _survey_namespace(reading, selection, namespace, survey, progress)
-            if namespace is not None and survey.pods == before:
-                missing.extend(_unless_it_exists(reading, namespace))
+        survey, missing = _survey(reading, selection, small_below(minimum_bytes, measured or ()), progress)
+        needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
+        if needed > survey.small_below:
+            # A recording is read once from its beginning, so what is saved in it is known only now.
+            survey, missing = _survey(reading, selection, needed, progress)
         if len(missing) == len(selection.scopes()):
             raise NotFound("\n".join(missing))
         whole = selection.is_whole_cluster()
@@ -104,17 +107,25 @@ def diagnose_namespaces(
         ]
         findings = _examine(subjects, cluster, OwnerLookup(reading))
         looked_at = Summary(survey.pods, len(in_sight) or len(survey.nodes), _counts(findings))
-        report = _report(surroundings.origin.answer(), cluster, survey, looked_at, findings)
+        report = _report(surroundings, cluster, survey, looked_at, findings)
         return Diagnosis(report, errors=tuple(missing))
 
 
-def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | None = None) -> Diagnosis:
-    """The pods that were asked for by name, by TYPE/NAME or by label.
+def diagnose_pods(
+    source: Source,
+    selection: Selection,
+    *,
+    minimum_bytes: int | None = None,
+    measured: tuple[Measurement, ...] | None = None,
+) -> Diagnosis:
+    """The pods that were asked for by name, by TYPE/NAME or by label. `measured` on the nodes; None: what the cluster
+    has saved.
 
     Raises AccessError when they cannot be read, NotFound when none of them, or their namespace, exists.
     """
     with Reading(source) as reading:
-        surroundings = _Surroundings(reading, selection.scopes(), _event_selectors(selection))
+        selectors = _event_selectors(selection)
+        surroundings = _Surroundings(reading, selection.scopes(), selectors, _own(minimum_bytes, measured))
         pods, errors = find_pods(reading, selection)
         missing = (
             [] if pods else [line for name in selection.namespaces or () for line in _unless_it_exists(reading, name)]
@@ -122,8 +133,9 @@ def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | 
         if missing:
             raise NotFound("\n".join(missing))
         owners = OwnerLookup(reading)
-        round_two = _RoundTwo(reading, pods, owners, small_below(minimum_bytes))
-        survey = Survey(small_below(minimum_bytes))
+        small = small_below(minimum_bytes, surroundings.saved.answer().measured)
+        round_two = _RoundTwo(reading, pods, owners, small)
+        survey = Survey(small)
         wanted = set(map(identity, pods))
         for pod in each_once((*round_two.other_pods(), *pods)):
             survey.add(pod, keep=identity(pod) in wanted)
@@ -131,8 +143,15 @@ def diagnose_pods(source: Source, selection: Selection, *, minimum_bytes: int | 
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = _examine(contexts, cluster, owners)
         looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), _counts(findings))
-        report = _report(surroundings.origin.answer(), cluster, survey, looked_at, findings)
+        report = _report(surroundings, cluster, survey, looked_at, findings)
         return Diagnosis(report, tuple(map(pod_facts, contexts)), errors)
+
+
+def _own(minimum_bytes: int | None, measured: tuple[Measurement, ...] | None) -> SavedMinimum | None:
+    """The user's own figures, which leave nothing to ask the cluster for; None without any."""
+    if measured is None and minimum_bytes is None:
+        return None
+    return SavedMinimum(measured or ())
 
 
 def _event_selectors(selection: Selection) -> tuple[str, ...]:
@@ -140,6 +159,18 @@ def _event_selectors(selection: Selection) -> tuple[str, ...]:
     if 0 < len(names) <= FEW_PODS:
         return tuple(f"involvedObject.kind=Pod,involvedObject.name={name}" for name in names)
     return EVENT_SELECTORS
+
+
+def _survey(reading: Reading, selection: Selection, small: int, progress: Progress) -> tuple[Survey, list[str]]:
+    """All pods, looked at once, and a line for each namespace that does not exist."""
+    survey = Survey(small)
+    missing: list[str] = []
+    for namespace in selection.scopes():
+        before = survey.pods
+        _survey_namespace(reading, selection, namespace, survey, progress)
+        if namespace is not None and survey.pods == before:
+            missing.extend(_unless_it_exists(reading, namespace))
+    return survey, missing
 
 
 def _survey_namespace(
@@ -171,7 +202,14 @@ def _unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:
 class _Surroundings:
     """What is read beside the pods, asked for at once."""
 
-    def __init__(self, reading: Reading, scopes: Iterable[str | None], event_selectors: Iterable[str]) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        scopes: Iterable[str | None],
+        event_selectors: Iterable[str],
+        own: SavedMinimum | None,
+    ) -> None:
+        """`own`: the user's figures instead of what the cluster has saved."""
         scopes = tuple(scopes)
         self._reading = reading
         self.origin: Asked[Origin] = reading.start(reading.source.origin)
@@ -180,6 +218,9 @@ class _Surroundings:
         ]
         self._limit_ranges: list[Asked[list[LimitRange]]] = [reading.objects(LIMIT_RANGES, scope) for scope in scopes]
         self._runtime_classes: Asked[list[RuntimeClass]] = reading.objects(RUNTIME_CLASSES)
+        self.saved: Asked[SavedMinimum] = (
+            Asked(lambda: own, None) if own else reading.start(lambda: saved_minimum(reading.source))
+        )
 
     def context(
         self,
@@ -205,6 +246,7 @@ class _Surroundings:
             requested=requested,
             unreadable=self._reading.unreadable,
             minimum_bytes=minimum_bytes,
+            measured=self.saved.answer().measured,
         )
 
     def _successes(self, events: Iterable[Event]) -> list[Event]:
@@ -372,7 +414,9 @@ def _missing(resources: Iterable[Any], cluster: ClusterContext) -> list[str]:
     return [resource.name for resource in resources if resource.name in cluster.unreadable]
 
 
-def _not_checked(cluster: ClusterContext, survey: Survey) -> Iterator[NotChecked]:
+def _not_checked(
+    cluster: ClusterContext, survey: Survey, saved: SavedMinimum, findings: Iterable[Finding]
+) -> Iterator[NotChecked]:
     concerned: set[str] = set()
     for rule in rules():
         for name in _missing(rule.needs, cluster):
@@ -383,9 +427,23 @@ def _not_checked(cluster: ClusterContext, survey: Survey) -> Iterator[NotChecked
             yield NotChecked(rule=rule.name, resource=name, reason=f"{cluster.unreadable[name]}{LOOKED_WITHOUT}")
     for name in sorted(set(cluster.unreadable) - concerned):
         yield NotChecked(resource=name, reason=cluster.unreadable[name])
+    yield from _saved_not_checked(saved, findings)
     if survey.windows_pods:
         reason = f"{survey.windows_pods} Windows pods: they have no cgroups, so no sandbox minimum"
         yield NotChecked(resource=PODS.name, reason=reason)
+
+
+def _saved_not_checked(saved: SavedMinimum, findings: Iterable[Finding]) -> Iterator[NotChecked]:
+    """What is saved is missed only where a finding is less than certain without it: most clusters have nothing saved,
+    and most users may not look for it."""
+    if saved.fault:
+        yield NotChecked(resource=CONFIG_MAPS.name, reason=f"failed: {saved.fault}")
+    if saved.unreadable:
+        unsure = {finding.rule for finding in findings if finding.confidence is not Confidence.CONFIRMED}
+        for rule in rules():
+            if rule.name in unsure and CONFIG_MAPS in rule.uses:
+                reason = f"{saved.unreadable}{LOOKED_WITHOUT}"
+                yield NotChecked(rule=rule.name, resource=CONFIG_MAPS.name, reason=reason)
 
 
 def _counts(findings: Iterable[Finding]) -> dict[str, int]:
@@ -394,8 +452,13 @@ def _counts(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def _report(
-    origin: Origin, cluster: ClusterContext, survey: Survey, summary: Summary, findings: tuple[Finding, ...]
+    surroundings: _Surroundings,
+    cluster: ClusterContext,
+    survey: Survey,
+    summary: Summary,
+    findings: tuple[Finding, ...],
 ) -> Report:
+    origin = surroundings.origin.answer()
     return Report(
         cluster=Cluster(
             server=origin.server, version=origin.version, context=origin.context, recording=origin.recording
@@ -403,5 +466,5 @@ def _report(
         taken_at=cluster.now,
         summary=summary,
         findings=findings,
-        not_checked=tuple(_not_checked(cluster, survey)),
+        not_checked=tuple(_not_checked(cluster, survey, surroundings.saved.answer(), findings)),
     )

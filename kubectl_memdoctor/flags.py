@@ -115,6 +115,11 @@ MINIMUM = Flag(
     "The smallest memory limit with which your nodes start a pod's sandbox, as a quantity (16Mi), instead of the"
     " measured table.",
 )
+MINIMUM_FROM = Flag(
+    "minimum-from",
+    "A file of minimums that `kubectl memdoctor calibrate` measured on your nodes, or - for standard input, instead of"
+    " those that it saved in the cluster.",
+)
 COLORS = ("auto", "always", "never")
 COLOR = Flag(
     "color",
@@ -163,7 +168,7 @@ HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
 VERSION = Flag("version", "Print the version.", Kind.FLAG)
 
 REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
-LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM)
+LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
 EVERYWHERE = (HELP, VERSION)
 CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
 EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *CALIBRATING, *EVERYWHERE)

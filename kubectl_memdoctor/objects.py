@@ -260,6 +260,11 @@ class Namespace(ApiObject, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
 
 
+class ConfigMap(ApiObject, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    data: dict[str, str] = {}
+
+
 class LabelSelectorRequirement(ApiObject, frozen=True, gc=False):
     key: str = ""
     operator: str = ""
@@ -346,6 +351,7 @@ NODES = Resource("nodes", "Node", "v1", False, Node)
 LIMIT_RANGES = Resource("limitranges", "LimitRange", "v1", True, LimitRange)
 RUNTIME_CLASSES = Resource("runtimeclasses", "RuntimeClass", "node.k8s.io/v1", False, RuntimeClass)
 NAMESPACES = Resource("namespaces", "Namespace", "v1", False, Namespace)
+CONFIG_MAPS = Resource("configmaps", "ConfigMap", "v1", True, ConfigMap)
 REPLICA_SETS = Resource("replicasets", "ReplicaSet", "apps/v1", True, Workload, ("replicaset", "rs"))
 DEPLOYMENTS = Resource("deployments", "Deployment", "apps/v1", True, Workload, ("deployment", "deploy"))
 STATEFUL_SETS = Resource("statefulsets", "StatefulSet", "apps/v1", True, Workload, ("statefulset", "sts"))
@@ -368,6 +374,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     LIMIT_RANGES,
     RUNTIME_CLASSES,
     NAMESPACES,
+    CONFIG_MAPS,
     REPLICA_SETS,
     DEPLOYMENTS,
     STATEFUL_SETS,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from kubectl_memdoctor.cluster.source import Source
-from kubectl_memdoctor.exit_code import UsageError
-from kubectl_memdoctor.flags import CHUNK_SIZE, FILENAME, MINIMUM, NAMESPACE, CommandLine
+from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
+from kubectl_memdoctor.flags import CHUNK_SIZE, FILENAME, MINIMUM, MINIMUM_FROM, NAMESPACE, CommandLine
+from kubectl_memdoctor.measured_minimum import MOST_BYTES, MeasuredMinimumError, Measurement, decode
 from kubectl_memdoctor.quantity import QuantityError, value
+
+STANDARD_INPUT = "-"
+"""As a file name: it can be read only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +55,29 @@ def minimum_bytes(line: CommandLine) -> int | None:
     if count <= 0:
         raise UsageError(f'invalid argument "{text}" for "--{MINIMUM.name}" flag: must be more than 0')
     return count
+
+
+def measured_minimums(line: CommandLine) -> tuple[Measurement, ...] | None:
+    """What the file of --minimum-from holds; None without it. Raises UsageError, CouldNotLook."""
+    path = line.text(MINIMUM_FROM)
+    if not path:
+        return None
+    if path == STANDARD_INPUT and STANDARD_INPUT in line.values(FILENAME):
+        raise UsageError(f"standard input cannot be both: -f - and --{MINIMUM_FROM.name} -")
+    try:
+        return decode(*_read(path))
+    except MeasuredMinimumError as error:
+        raise CouldNotLook(f"error: {error}") from None
+    except FileNotFoundError:
+        raise CouldNotLook(f'error: the path "{path}" does not exist') from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CouldNotLook(f'error: the path "{path}" cannot be read: {reason}') from None
+
+
+def _read(path: str) -> tuple[bytes, str]:
+    """The text, up to one byte more than such a text may have, and its name."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read(MOST_BYTES + 1) if sys.stdin else b"", "standard input"
+    with Path(path).open("rb") as file:
+        return file.read(MOST_BYTES + 1), path

@@ -35,8 +35,8 @@ class Survey:
         self.nodes: set[str] = set()
         self.namespaces: set[str] = set()
         self.requested: dict[str, int] = {}
+        self.small_below = small_below
         self._siblings: dict[str, list[int]] = {}
-        self._small_below = small_below
 
     def add(self, pod: Pod, *, keep: bool = False) -> None:
         self.pods += 1
@@ -48,7 +48,7 @@ class Survey:
                 self.requested[node_name] = self.requested.get(node_name, 0) + pod_memory_request(pod)
         if is_windows(pod):
             self.windows_pods += 1
-        found = traits(pod, self._small_below)
+        found = traits(pod, self.small_below)
         self._count_sibling(pod, found)
         if found is not Trait.NONE or keep:
             self.kept.append(pod)

@@ -135,6 +135,7 @@ def test_sandbox_that_does_not_start() -> None:
     rounds = rounds_of(pod("ReplicaSet", "web-5d9c", "300m"))
     assert len(rounds) == WANTED
     assert "get nodes worker-1" in rounds[1]
+    assert "get configmaps memdoctor-sandbox-minimum" in rounds[0]
     assert any(question.startswith("list replicasets") for question in rounds[1])
 
 

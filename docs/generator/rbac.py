@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
+from kubectl_memdoctor.measured_minimum import CONFIG_MAP_NAME, CONFIG_MAP_NAMESPACE
 from kubectl_memdoctor.objects import (
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     CRON_JOBS,
     DAEMON_SETS,
@@ -41,12 +43,15 @@ NAMESPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What the program asks of one resource. `lost` is what is missing without it, beside what rules say of it."""
+    """What the program asks of one resource. `lost` is what is missing without it, beside what rules say of it.
+    `names` are the only objects that it asks for; `namespace` is the only one that they are in."""
 
     resource: Resource[Any]
     verbs: tuple[str, ...]
     purpose: str
     lost: str = ""
+    names: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 GET, LIST, BOTH = ("get",), ("list",), ("get", "list")
@@ -93,6 +98,14 @@ RIGHTS = (
     ),
     Right(CRON_JOBS, BOTH, "the pods of a CronJob given by name", BY_NAME.format("cj")),
     Right(RUNTIME_CLASSES, LIST, "which runtime handler a RuntimeClass stands for"),
+    Right(
+        CONFIG_MAPS,
+        GET,
+        f"`{CONFIG_MAP_NAME}` in `{CONFIG_MAP_NAMESPACE}`, and no other: what `calibrate --save` measured on the nodes",
+        "the shipped table speaks for the nodes",
+        names=(CONFIG_MAP_NAME,),
+        namespace=CONFIG_MAP_NAMESPACE,
+    ),
 )
 
 MOST_RULES = 4
@@ -116,7 +129,8 @@ ONE_NAMESPACE = """\
 ## One namespace
 
 Enough for `ns` and `pod` in that namespace. Nodes and RuntimeClasses belong to no namespace, and neither do the pods
-of other namespaces on the same nodes: what a sandbox needs is then told by the errors alone, as a wider span."""
+of other namespaces on the same nodes: what a sandbox needs is then told by the errors alone, as a wider span. What
+`calibrate --save` keeps in another namespace is not read either."""
 
 
 def page() -> str:
@@ -131,7 +145,9 @@ def _cluster_role() -> dict[str, Any]:
 
 def _role() -> dict[str, Any]:
     """A Role grants `get` on its own Namespace, though namespaces are no namespaced resource."""
-    inside = [right for right in RIGHTS if right.resource.namespaced or right.resource is NAMESPACES]
+    inside = [
+        right for right in RIGHTS if (right.resource.namespaced and not right.namespace) or right.resource is NAMESPACES
+    ]
     return _object("Role", {"name": NAME, "namespace": NAMESPACE}, rules=_rules(inside))
 
 
@@ -157,14 +173,19 @@ def _on_call() -> dict[str, str]:
 
 
 def _rules(rights: Iterable[Right]) -> list[dict[str, list[str]]]:
-    """One rule for each API group and set of verbs."""
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """One rule for each API group, set of verbs and set of names."""
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for right in rights:
         group = right.resource.group_resource.partition(".")[2]
-        groups.setdefault((group, right.verbs), []).append(right.resource.name)
+        groups.setdefault((group, right.verbs, right.names), []).append(right.resource.name)
     return [
-        {"apiGroups": [group], "resources": names, "verbs": [*verbs]}
-        for (group, verbs), names in sorted(groups.items())
+        {
+            "apiGroups": [group],
+            "resources": resources,
+            **({"resourceNames": [*names]} if names else {}),
+            "verbs": [*verbs],
+        }
+        for (group, verbs, names), resources in sorted(groups.items())
     ]
 
 

@@ -36,9 +36,9 @@ FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING)
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import minimum_bytes, open_source
+    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, open_source
 
-    minimum = minimum_bytes(line)
+    minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_namespaces
     from kubectl_memdoctor.outcome import show
@@ -51,7 +51,9 @@ def run(line: CommandLine, screen: Screen) -> int:
     )
     progress = Progress(screen)
     try:
-        diagnosis = diagnose_namespaces(found.source, selection, minimum_bytes=minimum, progress=progress)
+        diagnosis = diagnose_namespaces(
+            found.source, selection, minimum_bytes=minimum, measured=measured, progress=progress
+        )
     finally:
         progress.close()
     return show(diagnosis, line, screen, output="table")

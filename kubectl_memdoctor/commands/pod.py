@@ -30,9 +30,9 @@ FLAGS = (*CONNECTION, ALL, *LOOKING, *REPORTING)
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import minimum_bytes, open_source
+    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, open_source
 
-    minimum = minimum_bytes(line)
+    minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_pods
     from kubectl_memdoctor.outcome import show
@@ -44,7 +44,8 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
-    return show(diagnose_pods(found.source, selection, minimum_bytes=minimum), line, screen, output="page")
+    diagnosis = diagnose_pods(found.source, selection, minimum_bytes=minimum, measured=measured)
+    return show(diagnosis, line, screen, output="page")
 
 
 def _refuse_mixtures(line: CommandLine) -> None:

@@ -50,7 +50,7 @@ from kubectl_memdoctor.finding import (
     Severity,
 )
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, in_bytes
-from kubectl_memdoctor.objects import EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES, ContainerStatus
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES, ContainerStatus
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.sandbox_failure import BEFORE_THE_POD_CGROUP
 from kubectl_memdoctor.sandbox_minimum import SandboxMinimum, sandbox_minimum
@@ -59,7 +59,7 @@ from kubectl_memdoctor.suggested_limit import for_start
 SCOPE = PodContext
 TRAITS = Trait.START_FAILED | Trait.KILLED
 NEEDS = (PODS,)
-USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES)
+USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS)
 SUPERSEDES = (
     "container-oom-killed",
     "pod-oom-killed",

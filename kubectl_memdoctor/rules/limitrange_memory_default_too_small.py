@@ -40,13 +40,13 @@ from kubectl_memdoctor.finding import (
 )
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, in_bytes
 from kubectl_memdoctor.measured_minimum import cpus
-from kubectl_memdoctor.objects import LIMIT_RANGES, NODES, LimitRange, Node
+from kubectl_memdoctor.objects import CONFIG_MAPS, LIMIT_RANGES, NODES, LimitRange, Node
 from kubectl_memdoctor.sandbox_minimum import SandboxMinimum, sandbox_minimum
 from kubectl_memdoctor.suggested_limit import MEBIBYTE, Suggestion, for_start
 
 SCOPE = NamespaceContext
 NEEDS = (LIMIT_RANGES,)
-USES = (NODES,)
+USES = (NODES, CONFIG_MAPS)
 SUPERSEDES = ()
 
 

@@ -30,14 +30,14 @@ from kubectl_memdoctor.evidence.event_groups import EventGroup
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Severity
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, small_limit_sentences
-from kubectl_memdoctor.objects import EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.sandbox_failure import sandbox_verdict
 from kubectl_memdoctor.small_limit import raise_limit
 
 SCOPE = PodContext
 TRAITS = Trait.SMALL_LIMIT
 NEEDS = (PODS,)
-USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES)
+USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS)
 SUPERSEDES = ("memory-quantity-fractional",)
 
 

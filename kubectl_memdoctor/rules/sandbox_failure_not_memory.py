@@ -31,13 +31,13 @@ from collections.abc import Iterator
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.finding import Finding, RuledOut, Severity
-from kubectl_memdoctor.objects import EVENTS, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.sandbox_failure import SandboxVerdict, sandbox_evidence, sandbox_verdict
 
 SCOPE = PodContext
 TRAITS = Trait.STARTING
 NEEDS = (PODS, EVENTS)
-USES = (NODES, RUNTIME_CLASSES)
+USES = (NODES, RUNTIME_CLASSES, CONFIG_MAPS)
 SUPERSEDES = ()
 
 

@@ -35,14 +35,14 @@ from collections.abc import Iterator
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Finding, Severity
 from kubectl_memdoctor.limit_sentences import small_limit_sentences
-from kubectl_memdoctor.objects import EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.sandbox_failure import other_causes, sandbox_evidence, sandbox_verdict
 from kubectl_memdoctor.small_limit import raise_limit
 
 SCOPE = PodContext
 TRAITS = Trait.STARTING
 NEEDS = (PODS,)
-USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES)
+USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS)
 SUPERSEDES = (
     "pod-memory-limit-below-sandbox-minimum",
     "memory-quantity-fractional",

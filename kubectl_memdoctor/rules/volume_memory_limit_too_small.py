@@ -30,13 +30,13 @@ from kubectl_memdoctor.evidence.event_groups import EventGroup
 from kubectl_memdoctor.evidence.mount_errors import MountFailure, read_mount_error
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, RuledOut, Severity
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, small_limit_sentences
-from kubectl_memdoctor.objects import EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.small_limit import raise_limit
 
 SCOPE = PodContext
 TRAITS = Trait.STARTING
 NEEDS = (PODS, EVENTS)
-USES = (NODES, LIMIT_RANGES, RUNTIME_CLASSES)
+USES = (NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS)
 SUPERSEDES = (
     "sandbox-memory-limit-too-small",
     "pod-memory-limit-below-sandbox-minimum",

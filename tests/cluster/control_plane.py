@@ -33,6 +33,8 @@ USERS = {
     "namespaced": "",
     "pods-only": "",
     "stranger": "",
+    "informed": "",
+    "uninformed": "",
     "delegate": "",
 }
 """User -> group. A user's token is `token-of-USER`; what the users may do, the tests bind."""

@@ -111,7 +111,7 @@ def test_the_role_is_enough_for_its_namespace(shell: Shell, seeded: Seeded, boun
     fixes = {name: finding["remedy"].get("command") for name, finding in ran.findings().items()}
     assert fixes == {name: finding["remedy"].get("command") for name, finding in admin.findings().items()}
     cluster_wide = {entry["resource"] for entry in ran.report()["notChecked"]}
-    assert cluster_wide <= {"nodes", "runtimeclasses"}
+    assert cluster_wide <= {"nodes", "runtimeclasses", "configmaps"}
     assert shell.memdoctor("ns", "--strict", user="namespaced", namespace=OWNED).code == 2
 
 

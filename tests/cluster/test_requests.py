@@ -6,7 +6,8 @@ from .api import Json
 from .memdoctor import Shell
 from .seeded import INCIDENT, OWNED, Seeded
 
-SEEN_IN_EVERY_RUN = {"pods", "events", "nodes", "limitranges", "runtimeclasses", "replicasets"}
+SEEN_IN_EVERY_RUN = {"pods", "events", "nodes", "limitranges", "runtimeclasses", "replicasets", "configmaps"}
+SAVED_MINIMUM = "/api/v1/namespaces/kube-public/configmaps/memdoctor-sandbox-minimum"
 
 
 def resource(event: Json) -> str:
@@ -25,6 +26,7 @@ def test_only_get_and_list_and_never_secrets(shell: Shell, seeded: Seeded) -> No
     assert {event["verb"] for event in events} == {"get", "list"}
     assert not [event["requestURI"] for event in events if "secret" in event["requestURI"].lower()]
     assert not [event["requestURI"] for event in events if event.get("objectRef", {}).get("subresource")]
+    assert {event["requestURI"] for event in events if resource(event) == "configmaps"} == {SAVED_MINIMUM}
 
 
 def test_nothing_that_it_asks_for_fails_for_an_admin(shell: Shell, seeded: Seeded) -> None:
@@ -33,7 +35,8 @@ def test_nothing_that_it_asks_for_fails_for_an_admin(shell: Shell, seeded: Seede
     shell.memdoctor("pod", INCIDENT)
     events = shell.plane.audited("kubectl-memdoctor/")[before:]
     assert events
-    assert [event["requestURI"] for event in events if event["responseStatus"]["code"] != 200] == []
+    failed = {event["requestURI"]: event["responseStatus"]["code"] for event in events}
+    assert {uri: code for uri, code in failed.items() if code != 200} == {SAVED_MINIMUM: 404}
 
 
 def test_what_kubectl_asks_for_on_its_behalf_is_nothing(shell: Shell, seeded: Seeded) -> None:

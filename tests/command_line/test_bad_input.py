@@ -112,6 +112,19 @@ def test_what_is_refused_beside_the_pods_is_not_checked(
         assert run(*command, "-s", cluster.url, "--strict")[0] == 2
 
 
+@pytest.mark.parametrize("command", [("ns", "shop"), ("pod", STUCK, "-n", "shop")], ids=" ".join)
+def test_who_may_not_read_what_is_saved_is_not_told_where_nothing_hangs_on_it(
+    command: tuple[str, ...], run: Run
+) -> None:
+    with fake_cluster(configmaps=forbidden("configmaps")) as cluster:
+        code, out, err = run(*command, "-s", cluster.url, "-o", "json", "--strict")
+        assert (code, err) == (1, [])
+        (finding,) = json.loads(out)["findings"]
+        assert (finding["rule"], finding["confidence"]) == (FOUND, "confirmed")
+        asked = [entry.path for entry in cluster.asked if "configmaps" in entry.path]
+        assert asked == ["/api/v1/namespaces/kube-public/configmaps/memdoctor-sandbox-minimum"]
+
+
 def test_without_the_version_the_rest_is_told(run: Run) -> None:
     with fake_cluster(version=forbidden("version")) as cluster:
         code, out, err = run("ns", "shop", "-s", cluster.url, "-o", "json")

@@ -30,6 +30,7 @@ class Listening:
         self._source = source
         self.parallel = source.parallel
         self.asked: Asked = set()
+        self.named: set[tuple[str, str | None, str]] = set()
 
     def origin(self) -> Origin:
         return self._source.origin()
@@ -39,6 +40,7 @@ class Listening:
 
     def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
         self.asked.add((resource.group_resource, "get"))
+        self.named.add((resource.group_resource, namespace, name))
         return self._source.get(resource, namespace, name)
 
     def list(
@@ -91,8 +93,23 @@ def test_the_cluster_role_holds_what_is_asked_for() -> None:
 def test_the_role_is_the_part_that_lies_in_a_namespace() -> None:
     namespaced = {resource.group_resource for resource in RESOURCES if resource.namespaced}
     inside = {(name, verb) for name, verb in granted("ClusterRole") if name in namespaced}
-    # A Role may grant `get` on the namespace that it lies in.
-    assert granted("Role") == inside | {("namespaces", "get")}
+    # A Role may grant `get` on the namespace that it lies in; what is saved lies in another.
+    assert granted("Role") == (inside | {("namespaces", "get")}) - {("configmaps", "get")}
+
+
+def test_no_config_map_but_one_may_be_read() -> None:
+    (role,) = objects("ClusterRole")
+    (rule,) = [rule for rule in role["rules"] if "configmaps" in rule["resources"]]
+    assert rule == {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["memdoctor-sandbox-minimum"],
+        "verbs": ["get"],
+    }
+    source = Listening(open_recording([str(INCIDENT)], None))
+    diagnose_namespaces(source, Selection())
+    asked = {entry for entry in source.named if entry[0] == "configmaps"}
+    assert asked == {("configmaps", "kube-public", "memdoctor-sandbox-minimum")}
 
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
