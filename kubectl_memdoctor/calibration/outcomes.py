@@ -66,7 +66,7 @@ def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcom
         return _of_sandbox(messages, one_has_run)
     if pod.status.phase == "Failed" and pod.status.reason:
         return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
-    status = next((entry for entry in pod.status.container_statuses if entry.name == CONTAINER), None)
+    status = next(iter(pod.status.container_statuses), None)
     if status is not None:
         ended = status.state.terminated or status.last_state.terminated
         return _of_end(ended, one_has_run) if ended else _of_container(pod, status, one_has_run)
