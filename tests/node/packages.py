@@ -89,11 +89,16 @@ def _apt_options(suite: str) -> list[str]:
 
 
 def _mirror() -> str:
-    """Where this machine's apt gets Debian itself from."""
-    lines = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(CODENAME)", "Created-By: Packages"])
+    """Where this machine's apt gets Debian itself from. Its lists are fetched anew, elsewhere: it may have none yet."""
+    lists = DEBIAN / "lists"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    options = ["-o", f"Dir::State::lists={lists}", "-qq"]
+    _run(["apt-get", *options, "update"])
+    form = "$(ORIGIN) $(REPO_URI) $(CODENAME)"
+    lines = _run(["apt-get", *options, "indextargets", "--format", form, "Created-By: Packages"])
     found = re.search(r"^Debian (\S+) [a-z]+$", lines, re.MULTILINE)
     if found is None:
-        raise BuildError("apt has no lists of Debian's packages: apt-get update")
+        raise BuildError("this machine's apt knows no mirror of Debian itself")
     return found[1]
 
 
