@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-cluster test-cluster-skew test-node test-node-full lint docs bench goldens clean
+.PHONY: demo test test-cluster test-cluster-skew test-node test-node-full lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -33,6 +33,13 @@ test-node-full: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m node.build
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m node.matrix
 	$(MAKE) goldens
+
+# Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
+# LAB_FULL=1 measures every runtime on every kind of machine; `rm -r tests/lab/measured` first measures all anew.
+lab: $(VENV)/installed-test
+	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m lab
+	PYTHONPATH=tests $(BIN)/python -m lab.table
+	$(BIN)/python docs/generate.py
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.go_programs import BuildError, alone
-from node import enclosure
+from node import enclosure, requirements
 from node.build import build
 from node.images import PAUSE, images
 from node.programs import GENERATIONS, generation
@@ -82,8 +82,10 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"error: {', '.join(sorted(unknown))}: known are {', '.join(known)}", file=sys.stderr)
         return 2
-    if not enclosure.inside():
-        print("error: the lab runs inside the enclosure: make lab", file=sys.stderr)
+    absent = requirements.missing()
+    if not enclosure.inside() or absent:
+        reason = f"apt-get install {' '.join(absent)}" if absent else "it runs inside the enclosure: make lab"
+        print(f"error: no lab: {reason}", file=sys.stderr)
         return 1
     try:
         for part in [known[name] for name in arguments] or known.values():
