@@ -60,11 +60,16 @@ def _pause() -> bytes:
 
 
 def _app() -> bytes:
+    return archive(APP, app_layer(), ["/bin/sh"])
+
+
+def app_layer() -> bytes:
+    """busybox with its applets, and eat. Raises BuildError."""
     busybox = package("busybox-static", SUITE) / "bin/busybox"
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     files = {"bin/busybox": busybox.read_bytes(), "bin/eat": _compiled("eat")}
     links = {f"bin/{applet}": "busybox" for applet in listed if applet != "busybox"}
-    return archive(APP, layer(files, links), ["/bin/sh"])
+    return layer(files, links)
 
 
 def _compiled(name: str) -> bytes:

@@ -56,7 +56,10 @@ class RunningNode:
         self._wait_for(f"! kill -0 {self._kubelet}")
 
     def bring_image(self, reference: str) -> None:
-        archive = f"{IMAGES}/{images()[reference].name}"
+        self.import_image(f"{IMAGES}/{images()[reference].name}", reference)
+
+    def import_image(self, archive: str, reference: str) -> None:
+        """`archive`: its path on the node."""
         self.place.run(ctr("images", "import", archive), START_SECONDS)
         # The CRI part of containerd hears of it a moment later.
         self._wait_for(f"{shlex.join(ctr('images', 'list'))} | grep '^{reference} .*io.cri-containerd.image=managed'")
