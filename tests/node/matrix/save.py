@@ -26,7 +26,7 @@ ORDER = ("Pod", "LimitRange", "RuntimeClass", "Node", "Event")
 
 def recorded(facts: Facts, others: list[Json]) -> list[Json]:
     """The pod, what it got its limit from, its node and the events, in a namespace of a plain name."""
-    listed = [_clean(entry) for entry in (facts.pod, *others, *facts.events)]
+    listed = [cleaned(entry) for entry in (facts.pod, *others, *facts.events)]
     listed.sort(key=lambda entry: ORDER.index(entry["kind"]))
     text = json.dumps(listed).replace(facts.pod["metadata"]["namespace"], NAMESPACE)
     # The name server of the machine that the node runs on is nobody's business.
@@ -34,7 +34,7 @@ def recorded(facts: Facts, others: list[Json]) -> list[Json]:
     return plain
 
 
-def _clean(entry: Json) -> Json:
+def cleaned(entry: Json) -> Json:
     """Without what kubectl leaves out as well, and without what tells one machine from another."""
     entry = copy.deepcopy(entry)
     entry["metadata"].pop("managedFields", None)
