@@ -136,6 +136,8 @@ def _kubelet(generation: Generation, node: Node) -> dict[str, object]:
         "cgroupDriver": "cgroupfs",
         "clusterDNS": ["10.0.0.10"],
         "clusterDomain": "cluster.local",
+        # Pods ask for little so that many fit, and yet start at once, also on emulated processors.
+        "cpuCFSQuota": False,
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "failSwapOn": False,
         # Memory as on any node; how full the disk is, is the machine's own business.
