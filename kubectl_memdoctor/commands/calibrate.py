@@ -21,7 +21,7 @@ Examples:
   kubectl memdoctor calibrate --dry-run
   kubectl memdoctor calibrate --dry-run=client -o yaml
 
-  # One node, the handler of a RuntimeClass, without a question, kept in the cluster
+  # One node, the handler of a RuntimeClass, not asked, kept in the cluster
   kubectl memdoctor calibrate --node=worker-1 --runtime-class=crun --yes --save
 
   # Into a file, and findings that use it
@@ -146,7 +146,7 @@ def _clean(line: CommandLine, screen: Screen, source: ApiServer, writer: ApiWrit
     from kubectl_memdoctor.calibration.removal import left_anywhere, left_in, remove_leftover
 
     namespace = line.text(NAMESPACE)
-    left = left_in(source, namespace) if namespace else left_anywhere(source)
+    left = left_in(source, namespace) if namespace else left_anywhere(source, screen.say)
     if not left:
         screen.say("Nothing is left of earlier runs.")
         return NOTHING_FOUND
