@@ -1,11 +1,12 @@
-"""Runs cases on a live cluster: makes their pods in batches, waits for a state, looks, and takes them away again."""
+"""Runs cases on a live cluster: makes their pods, waits for a state of each, looks, and takes it away again."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,8 @@ from .save import recorded, replayed
 
 POLL_SECONDS = 3.0
 RUNTIME_CLASSES = "/apis/node.k8s.io/v1/runtimeclasses"
+THROUGH_KUBECTL = frozenset({"300m", "oom-loop", "ample-with-token"})
+"""Cases that are looked at as a person does it; the others, in this process."""
 LOOKS = 4
 """How often a case is looked at whose pod changes under the look."""
 
@@ -31,13 +34,14 @@ LOOKS = 4
 class Pace:
     """How much a node can bear."""
 
-    batch: int
+    at_once: int
+    """Pods."""
     steady_seconds: float
     """For so long a pod must run without a change to count as running."""
     overdue_seconds: float
 
 
-PACES = {"v1": Pace(42, 12, 240), "v2": Pace(22, 40, 900)}
+PACES = {"v1": Pace(40, 12, 300), "v2": Pace(20, 30, 900)}
 """The node with cgroup v2 is usually an emulated machine."""
 
 
@@ -48,6 +52,7 @@ class _Watched:
     case: Case
     pod: Json
     signature: tuple[object, ...] = ()
+    made: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.monotonic)
     done: bool = False
     deleted: bool = False
@@ -66,46 +71,55 @@ class Runner:
     """Of the names of its namespaces."""
 
     def run(self, cases: Iterable[Case]) -> list[Judged]:
-        """Both nodes at once. Raises what the cluster raises."""
-        by_cgroup: dict[str, list[Case]] = {}
-        for case in cases:
-            by_cgroup.setdefault(case.place.cgroup, []).append(case)
-        with ThreadPoolExecutor(len(by_cgroup) or 1) as pool:
-            return list(itertools.chain.from_iterable(pool.map(self._on_node, by_cgroup.values())))
+        """In the order of `cases`; both nodes at once. Raises what the cluster raises."""
+        wanted = list(cases)
+        by_cgroup = {cgroup: [case for case in wanted if case.place.cgroup == cgroup] for cgroup in self.cluster.nodes}
+        with ThreadPoolExecutor(len(by_cgroup)) as pool:
+            judged = list(itertools.chain.from_iterable(pool.map(self._on_node, by_cgroup.items())))
+        return sorted(judged, key=lambda entry: wanted.index(entry.case))
 
-    def _on_node(self, cases: list[Case]) -> list[Judged]:
-        cgroup = cases[0].place.cgroup
-        judged: list[Judged] = []
-        for number, batch in enumerate(_batches(cases, self.paces[cgroup].batch)):
-            judged += self._batch(batch, f"{self.prefix}-{cgroup}-{number}")
+    def _on_node(self, asked: tuple[str, list[Case]]) -> list[Judged]:
+        """Those without a sandbox image come last, by themselves: the node can do nothing else meanwhile."""
+        cgroup, cases = asked
+        node = self.cluster.nodes[cgroup]
+        judged = self._each([case for case in cases if not case.without_sandbox_image], node, self.paces[cgroup])
+        left = [case for case in cases if case.without_sandbox_image]
+        if left:
+            with self.cluster.without_image(node, PAUSE):
+                judged += self._each(left, node, self.paces[cgroup])
         return judged
 
-    def _batch(self, batch: list[Case], namespace: str) -> list[Judged]:
-        cgroup = batch[0].place.cgroup
-        node, began = self.cluster.nodes[cgroup], time.monotonic()
-        with self.cluster.without_image(node, PAUSE) if batch[0].without_sandbox_image else contextlib.nullcontext():
-            watched: list[_Watched] = []
-            try:
-                watched.extend(self._made(batch, node, namespace))
-                self._wait(watched, self.paces[cgroup])
-                judged = self._look(watched, node)
-            finally:
-                for entry in watched:
-                    self._remove(entry)
-        late = [entry.case.pod_name for entry in judged if entry.overdue]
-        told = f", overdue: {', '.join(late)}" if late else ""
-        self.tell(f"{namespace}: {len(batch)} cases in {time.monotonic() - began:.0f} s{told}")
-        return judged
-
-    def _made(self, batch: list[Case], node: str, namespace: str) -> Iterator[_Watched]:
+    def _each(self, cases: list[Case], node: str, pace: Pace) -> list[Judged]:
+        """Makes the next ones as soon as others are through."""
+        namespace = f"{self.prefix}-{node}"
         self._namespace(namespace)
-        for case in batch:
-            own = f"{namespace}-{case.pod_name}" if case.own_namespace else namespace
-            if case.own_namespace:
-                self._namespace(own)
-            for entry in case.objects:
-                self._object(entry, own)
-            yield _Watched(case, self.api.create(case.manifest(node, own)))
+        waiting, watched, judged = deque(cases), list[_Watched](), list[Judged]()
+        try:
+            while waiting or watched:
+                while waiting and len(watched) < pace.at_once:
+                    watched.append(self._made(waiting.popleft(), node, namespace))
+                through = self._through(watched, pace)
+                judged += self._look(through, node)
+                for entry in through:
+                    watched.remove(entry)
+                    self._remove(entry)
+                    self._tell(entry)
+        finally:
+            for entry in watched:
+                self._remove(entry)
+        return judged
+
+    def _tell(self, entry: _Watched) -> None:
+        seconds, late = time.monotonic() - entry.made, "" if entry.done else ", not as expected until then"
+        self.tell(f"{entry.case.place.words}: {entry.case.name} ({seconds:.0f} s{late})")
+
+    def _made(self, case: Case, node: str, namespace: str) -> _Watched:
+        own = f"{namespace}-{case.pod_name}" if case.own_namespace else namespace
+        if case.own_namespace:
+            self._namespace(own)
+        for entry in case.objects:
+            self._object(entry, own)
+        return _Watched(case, self.api.create(case.manifest(node, own)))
 
     def _namespace(self, name: str) -> None:
         """Waits for what pods need of it: else the first thing that a pod meets is their absence."""
@@ -122,13 +136,13 @@ class Runner:
             return
         self.api.create({**entry, "metadata": {**entry["metadata"], "namespace": namespace}})
 
-    def _wait(self, watched: list[_Watched], pace: Pace) -> None:
-        deadline = time.monotonic() + pace.overdue_seconds
-        while time.monotonic() < deadline and not all(entry.done for entry in watched):
-            time.sleep(POLL_SECONDS)
-            facts = self._facts(watched, [])
-            for entry in watched:
-                self._follow(entry, facts[_key(entry.pod)], pace)
+    def _through(self, watched: list[_Watched], pace: Pace) -> list[_Watched]:
+        """Those that are in the state in which they are judged, or overdue."""
+        time.sleep(POLL_SECONDS)
+        facts = self._facts(watched, [])
+        for entry in watched:
+            self._follow(entry, facts[_key(entry.pod)], pace)
+        return [e for e in watched if e.done or time.monotonic() - e.made >= pace.overdue_seconds]
 
     def _follow(self, entry: _Watched, facts: Facts, pace: Pace) -> None:
         if facts.signature != entry.signature:
@@ -141,17 +155,19 @@ class Runner:
         entry.done = _is_there(entry.case, facts, steady)
 
     def _look(self, watched: list[_Watched], node: str) -> list[Judged]:
+        if not watched:
+            return []
         kills = self._kernel_kills(node)
         before = self._facts(watched, kills)
         reports = {name: _said(partial(self.doctor.namespace, name)) for name in {_key(e.pod)[0] for e in watched}}
         after = self._facts(watched, kills)
         judged = []
-        for number, entry in enumerate(watched):
+        for entry in watched:
             key = _key(entry.pod)
             findings, error = reports[key[0]]
             found = _about(findings, key[1], entry.case)
             of_namespace = Look(before[key], found, after[key], entry.case.own_namespace, error)
-            of_pod = self._look_at_pod(entry, kills, through_kubectl=number == 0)
+            of_pod = self._look_at_pod(entry, kills, through_kubectl=entry.case.name in THROUGH_KUBECTL)
             objects = recorded(of_pod.after, self._others(entry, node))
             replay, error = _said(partial(replayed, objects))
             of_recording = Look(of_pod.after, replay, of_pod.after, whole_namespace=True, error=error)
@@ -206,15 +222,6 @@ class Runner:
                 released = {"metadata": {"finalizers": None}}
                 self.api.call("PATCH", path_of(entry.pod), released, content_type="application/merge-patch+json")
             self.api.delete(entry.pod)
-
-
-def _batches(cases: list[Case], size: int) -> Iterator[list[Case]]:
-    """Those without a sandbox image come last, by themselves: the node can do nothing else meanwhile."""
-    others = [case for case in cases if not case.without_sandbox_image]
-    without = [case for case in cases if case.without_sandbox_image]
-    yield from (others[start : start + size] for start in range(0, len(others), size))
-    if without:
-        yield without
 
 
 def _is_there(case: Case, facts: Facts, steady: bool) -> bool:
