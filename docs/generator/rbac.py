@@ -115,7 +115,8 @@ INTRODUCTION = """\
 The program only reads: every request is a `get` or a `list`, and it never asks for a Secret. (`calibrate`, the one
 command that writes, has [rights of its own](rbac-calibrate.md).) What may not be read is named as *not checked* in
 every output, and the rest is looked at all the same; `--strict` turns that into exit code 2. Only pods have to be
-readable. The server's version (`/version`) is open to every user by Kubernetes' own role `system:public-info-viewer`."""
+readable. The server's version (`/version`) is open to every user by Kubernetes' own role
+`system:public-info-viewer`."""
 
 WHOLE = """\
 ## The whole cluster

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "kubectl_memdoctor"
 WRITING = "kubectl_memdoctor.cluster.writing"
 
 
+@cache
+def written() -> tuple[tuple[str, ast.AST], ...]:
+    """Every part of every file below the package, with the file's path."""
+    paths = [*PACKAGE.rglob("*.py")]
+    return tuple(
+        (path.relative_to(PACKAGE).as_posix(), node) for path in paths for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
 def importers(module: str) -> set[str]:
-    """The files below the package that import it, wherever in them."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        nodes = ast.walk(ast.parse(path.read_text()))
-        if any(isinstance(node, ast.ImportFrom) and node.module == module for node in nodes):
-            found.add(path.relative_to(PACKAGE).as_posix())
-    return found
+    """The files that import it, wherever in them."""
+    return {path for path, node in written() if isinstance(node, ast.ImportFrom) and node.module == module}
 
 
 def test_the_writer_is_imported_by_nothing_else() -> None:
@@ -32,10 +37,6 @@ def test_calibration_is_imported_by_nothing_else() -> None:
 
 
 def test_other_methods_than_get_are_sent_by_nothing_else() -> None:
-    senders = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and node.value in ("POST", "PUT", "PATCH", "DELETE")
-    }
+    verbs = ("POST", "PUT", "PATCH", "DELETE")
+    senders = {path for path, node in written() if isinstance(node, ast.Constant) and node.value in verbs}
     assert senders == {"cluster/writing.py"}
