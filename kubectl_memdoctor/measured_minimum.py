@@ -51,6 +51,15 @@ class Pool(_Written, frozen=True, kw_only=True):
     handler: str = ""
     """The RuntimeClass's handler; empty for the node's default."""
 
+    def is_like(self, other: Pool) -> bool:
+        """The same but for the number of CPUs."""
+        return (
+            self.kernel_version == other.kernel_version
+            and self.container_runtime_version == other.container_runtime_version
+            and self.architecture == other.architecture
+            and self.handler == other.handler
+        )
+
 
 class Try(_Written, frozen=True, kw_only=True, omit_defaults=True):
     """All tries with one limit: how many pods became ready, how many did not."""
@@ -137,7 +146,8 @@ def ready_bytes(tries: Iterable[Try]) -> int | None:
 
 
 def decode(text: bytes, name: str) -> tuple[Measurement, ...]:
-    """The measurements of a YAML or JSON text. `name` is what the user calls it. Raises MeasuredMinimumError."""
+    """The measurements of a YAML or JSON text, only the newest of each node and pool. `name` is what the user calls the
+    text. Raises MeasuredMinimumError."""
     if len(text) > MOST_BYTES:
         raise _refuse(name, f"is larger than {quantity.format_bytes(MOST_BYTES)}: not a {KIND}")
     value = _value(text, name)
@@ -149,7 +159,7 @@ def decode(text: bytes, name: str) -> tuple[Measurement, ...]:
         fault = _fault(item)
         if fault:
             raise _refuse(name, f"items[{number}]: {fault}")
-    return items
+    return merge((), items)
 
 
 def encode(measurements: Iterable[Measurement]) -> str:

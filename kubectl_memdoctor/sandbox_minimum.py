@@ -198,7 +198,7 @@ def sandbox_minimum(
     span = _own(span, pool_of(node, handler) if node is not None else None, measured)
     span = _bounded(_raised(span, stated, fixed=True) if stated else span, bounds)
     return SandboxMinimum(
-        low_bytes=span.low.bytes,
+        low_bytes=span.low.bytes + 1 if span.low.fails else span.low.bytes,
         high_bytes=span.high.bytes,
         ample_bytes=max(span.ample_bytes, span.high.bytes),
         reason=_reason(name, kind, span),
@@ -215,6 +215,8 @@ class _Edge:
     evidence: Evidence
     of_row: bool = False
     """Whether it is a measured row's figure, which may have been measured elsewhere than under this engine."""
+    fails: bool = False
+    """Whether a node just like this one starts nothing with it: then the least that may do is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +413,7 @@ def _own(span: _Span, pool: Pool | None, measured: Sequence[Measurement]) -> _Sp
     them needed bounds it from below, what more of them needed from above."""
     if pool is None:
         return span
-    alike = [entry for entry in measured if msgspec.structs.replace(entry.pool, cpus=pool.cpus) == pool]
+    alike = [entry for entry in measured if entry.pool.is_like(pool)]
     fewer = max((entry.pool.cpus for entry in alike if entry.pool.cpus <= pool.cpus), default=None)
     more = min((entry.pool.cpus for entry in alike if entry.pool.cpus >= pool.cpus), default=None)
     span = _own_high(span, [entry for entry in alike if entry.pool.cpus == more])
@@ -438,8 +440,9 @@ def _own_low(span: _Span, measured: list[Measurement], count: int) -> _Span:
         ample_bytes = max(span.ample_bytes, highest.ready_bytes * HEADROOM + BYTES_PER_CPU * count)
         span = replace(span, high=_own_edge(highest, highest.ready_bytes), ample_bytes=ample_bytes)
     lowest = min(measured, key=lambda entry: (entry.none_ready_bytes, -entry.taken_at.timestamp()))
-    low = _own_edge(lowest, lowest.none_ready_bytes) if lowest.none_ready_bytes else span.low
-    return replace(span, low=low, measured=True)
+    if not lowest.none_ready_bytes:
+        return replace(span, measured=True)
+    return replace(span, low=replace(_own_edge(lowest, lowest.none_ready_bytes), fails=True), measured=True)
 
 
 def _readiness(measurement: Measurement) -> tuple[int, datetime]:
@@ -482,7 +485,7 @@ def _bounded(span: _Span, bounds: ClusterBounds | None) -> _Span:
         high = ready
     if agree and failed is not None and low.bytes < failed.bytes < high.bytes:
         low = failed
-    if ready is not None and ready.bytes < low.bytes:
+    if ready is not None and (ready.bytes < low.bytes or (low.fails and ready.bytes == low.bytes)):
         low = ready
     return replace(span, low=low, high=high)
 

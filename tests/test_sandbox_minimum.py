@@ -558,7 +558,7 @@ MEASURED = st.lists(
             *steps, (most, 1, 0), runtime=runtime, kernel=kernel, cpus=cpus
         ),
         STEPS,
-        st.integers(1 << 31, 1 << 32),
+        st.integers((1 << 31) + 1, 1 << 32),
         st.sampled_from(ODD),
         st.sampled_from(["6.1", "x"]),
         st.sampled_from([2, 8, 256]),
@@ -702,7 +702,7 @@ class TestMeasuredOnYourNodes:
 
     def test_they_take_the_place_of_the_table(self) -> None:
         found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),))
-        assert (found.low_bytes, found.high_bytes, found.ample_bytes) == (2 * MIB, 4 * MIB, 8 * MIB)
+        assert (found.low_bytes, found.high_bytes, found.ample_bytes) == (2 * MIB + 1, 4 * MIB, 8 * MIB)
         assert found.reason == (
             "containerd 1.7.24 on node worker-1 needs between 2Mi and 4Mi to start a sandbox, measured on your nodes"
         )
@@ -730,24 +730,24 @@ class TestMeasuredOnYourNodes:
     def test_each_handler_has_its_own(self) -> None:
         measured = (measurement(*self.PLAIN), measurement((MIB, 0, 1), (2 * MIB, 1, 0), handler="kata"))
         found = minimum(node(cpu="4"), handler="kata", measured=measured)
-        assert (found.low_bytes, found.high_bytes) == (MIB, 2 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (MIB + 1, 2 * MIB)
         assert "containerd 1.7.24 with Kata Containers on node worker-1 needs between 1Mi and 2Mi" in found.reason
 
     def test_nodes_of_one_pool_are_taken_together(self) -> None:
         other = measurement((MIB, 0, 1), (8 * MIB, 1, 0), where="worker-8")
         found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN), other))
-        assert (found.low_bytes, found.high_bytes) == (MIB, 8 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (MIB + 1, 8 * MIB)
 
     def test_a_node_with_more_cpus_gets_the_low_end(self) -> None:
         table_alone = minimum(node(cpu="64"))
         found = minimum(node(cpu="64"), measured=(measurement(*self.PLAIN),))
-        assert found.low_bytes == 2 * MIB
+        assert found.low_bytes == 2 * MIB + 1
         assert (found.high_bytes, found.ample_bytes) == (table_alone.high_bytes, table_alone.ample_bytes)
         assert "between 2Mi (measured on your nodes) and" in found.reason
 
     def test_with_more_cpus_it_needs_at_least_as_much(self) -> None:
         found = minimum(node(cpu="64"), measured=(measurement((200 * MIB, 0, 1), (300 * MIB, 1, 0)),))
-        assert (found.low_bytes, found.high_bytes) == (200 * MIB, 300 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (200 * MIB + 1, 300 * MIB)
         assert found.ample_bytes == 600 * MIB + 64 * BYTES_PER_CPU
 
     def test_a_node_with_fewer_cpus_gets_the_high_end(self) -> None:
@@ -765,7 +765,7 @@ class TestMeasuredOnYourNodes:
     def test_what_an_engine_refuses_by_its_source_does_not_count(self) -> None:
         measured = (measurement(*self.PLAIN, runtime="cri-o://1.26.4"),)
         found = minimum(node("cri-o://1.26.4", cpu="4"), measured=measured)
-        assert (found.low_bytes, found.high_bytes) == (2 * MIB, 4 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (2 * MIB + 1, 4 * MIB)
         assert not [entry for entry in found.evidence if "from source" in entry.value]
 
     def test_what_an_error_states_does(self) -> None:
@@ -776,7 +776,12 @@ class TestMeasuredOnYourNodes:
     def test_other_pods_narrow_them(self) -> None:
         bounds = ClusterBounds(smallest_ready_bytes=3 * MIB, smallest_ready_pod="a/b")
         found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),), bounds=bounds)
-        assert (found.low_bytes, found.high_bytes) == (2 * MIB, 3 * MIB)
+        assert (found.low_bytes, found.high_bytes) == (2 * MIB + 1, 3 * MIB)
+
+    def test_a_pod_that_runs_with_what_failed_bounds_the_low_end(self) -> None:
+        bounds = ClusterBounds(smallest_ready_bytes=2 * MIB, smallest_ready_pod="a/b")
+        found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),), bounds=bounds)
+        assert (found.low_bytes, found.high_bytes) == (2 * MIB, 2 * MIB)
 
     def test_the_users_own_figure_wins(self) -> None:
         found = minimum(node(cpu="4"), measured=(measurement(*self.PLAIN),), override=32 * MIB)

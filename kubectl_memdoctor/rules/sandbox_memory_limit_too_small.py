@@ -16,7 +16,7 @@ Nothing that Kubernetes prints for such a pod names memory. It never starts by i
 ## When it is wrong
 The minimum differs by runtime, version, cgroup version and number of CPUs, and the API names only the container engine.
 Where the limit lies between the runtimes' minima, the finding is *possible*. A node whose kernel needs far more than
-those measured is not known here: `--minimum` sets the figure for your nodes.
+those measured is not known here: `kubectl memdoctor calibrate` measures yours.
 
 ## How to mend it
 Raise the limit where the pod's template is. If the unit was wrong, write the one that was meant; otherwise

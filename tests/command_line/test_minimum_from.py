@@ -127,9 +127,10 @@ class TestSaved:
         assert told == ["measured on your nodes: fails with 3Mi, runs with 4Mi (8 tries, 2 CPUs, 2026-11-24)"]
         assert any(sentence.endswith("measured on your nodes.") for sentence in found.findings[0].details)
 
+    @pytest.mark.parametrize("limit", ["2Mi", "3Mi"])
     @both_commands
-    def test_under_all_that_failed_it_is_likely(self, selection: Selection) -> None:
-        found = looked_at(pod("2Mi"), node(), config_map(SMALL), selection=selection)
+    def test_with_what_always_failed_it_is_likely(self, selection: Selection, limit: str) -> None:
+        found = looked_at(pod(limit), node(), config_map(SMALL), selection=selection)
         assert rows(found) == [("sandbox-memory-limit-too-small", "likely", 4 * MIB)]
 
     def test_another_kernels_figures_do_not(self) -> None:
