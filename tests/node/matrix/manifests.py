@@ -7,8 +7,8 @@ from typing import Any
 from cluster.api import Json
 
 IMAGE = "registry.example/base/app:1"
-SLEEPING = 'trap "exit 0" TERM; while :; do sleep 1; done'
-DEAF = 'trap "" TERM; while :; do sleep 1; done'
+SLEEPING = 'trap "exit 0" TERM; sleep 100000 & wait'
+DEAF = 'trap "" TERM; while :; do sleep 100000; done'
 """Only SIGKILL ends it."""
 
 

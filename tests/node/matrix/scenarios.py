@@ -215,7 +215,7 @@ def _child_kills(place: Place) -> Iterator[Case]:
             wait=Wait.ENDED,
             representative=name != "child-killed-in-nested-cgroup",
         )
-    script = "(eat 96 >/dev/null 2>&1); echo $? > /tmp/code; while :; do sleep 1; done"
+    script = "(eat 96 >/dev/null 2>&1); echo $? > /tmp/code; sleep 100000"
     app = container("app", "48Mi", (_ALONE if place.cgroup == "v2" else "") + script)
     # Ready as soon as the child was killed: the kernel log may leave that out.
     probe = {"exec": {"command": ["grep", "-q", "137", "/tmp/code"]}, "periodSeconds": 3, "timeoutSeconds": 10}
