@@ -162,3 +162,9 @@ def test_pods_are_held_to_what_a_cluster_admits(cluster: NodeCluster, api: Api, 
     refused["metadata"]["namespace"] = "strict"
     with pytest.raises(Refused, match="violates PodSecurity"):
         api.create(refused)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_cluster_may_end_with_pods_in_it(api: Api, node: str, runtime: str) -> None:
+    """That nothing stays of them, the cluster's fixture holds when it ends."""
+    wait_for(api, api.create(pod(f"stays-{runtime}", node=node, runtime_class=runtime, token=True)), is_running)
