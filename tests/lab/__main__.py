@@ -1,8 +1,8 @@
-"""Measures what has not been measured yet: `PYTHONPATH=tests python -m node.enclosure python -m lab [CONDITIONS...]`.
+"""Measures what has not been measured yet: `PYTHONPATH=tests python -m node.enclosure python -m lab [NAME...]`.
 
-CONDITIONS are names such as `v2-machine-4-always`; all of them when none is given. With LAB_FULL=1 all runtimes
-are measured under all of them. Each finished measurement is written at once: a run that was stopped goes on behind it,
-and what is to be measured anew is deleted from tests/lab/measured/ first.
+Names are those of conditions (`v2-machine-4-always`) and of runtimes (`runc-1.1.12`); all when none is given. With
+LAB_FULL=1 all runtimes are measured under all conditions. Each finished measurement is written at once: a run that was
+stopped goes on behind it, and what is to be measured anew is deleted from tests/lab/measured/ first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,47 +77,60 @@ def _virtual(
 
 
 def main(arguments: Sequence[str]) -> int:
-    known = {part.conditions.name: part for part in plan()}
-    unknown = set(arguments) - set(known)
-    if unknown:
-        print(f"error: {', '.join(sorted(unknown))}: known are {', '.join(known)}", file=sys.stderr)
-        return 2
     absent = requirements.missing()
     if not enclosure.inside() or absent:
         reason = f"apt-get install {' '.join(absent)}" if absent else "it runs inside the enclosure: make lab"
         print(f"error: no lab: {reason}", file=sys.stderr)
         return 1
     try:
-        for part in [known[name] for name in arguments] or known.values():
-            _measure_part(part)
+        _measure_all(arguments)
     except (BuildError, SearchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _measure_part(part: Part) -> None:
+def _measure_all(names: Sequence[str]) -> None:
+    """Raises BuildError for a name that is none, and SearchError."""
+    parts = {part.conditions.name: part for part in plan()}
+    present = {runtime.handler: runtime for runtime in runtimes()}
+    unknown = set(names) - set(parts) - set(present)
+    if unknown:
+        raise BuildError(f"{', '.join(sorted(unknown))}: known are {', '.join((*parts, *present))}")
+    asked = [handler for handler in names if handler in present]
+    for part in [parts[name] for name in names if name in parts] or parts.values():
+        chosen = asked or _of_part(part, present)
+        _measure_part(part, [present[handler] for handler in chosen])
+
+
+def _of_part(part: Part, handlers: Iterable[str]) -> list[str]:
+    if part.handlers and not os.environ.get("LAB_FULL"):
+        return list(part.handlers)
+    return sorted(handlers, key=lambda handler: handler not in REFERENCES)
+
+
+def _measure_part(part: Part, chosen: Sequence[Runtime]) -> None:
     reason = obstacle() if part.conditions.where == "host" else ""
     if reason:
         print(f"{part.conditions.name}: {reason}", file=sys.stderr)
         return
-    wanted = [runtime for runtime in runtimes() if _is_wanted(runtime, part) and not _is_measured(runtime, part)]
-    wanted.sort(key=lambda runtime: runtime.handler not in REFERENCES)
+    wanted = [runtime for runtime in chosen if not _is_measured(runtime, part)]
     if not wanted:
         return
     with tempfile.TemporaryDirectory() as folder, _place(part.conditions, wanted, Path(folder)) as place:
         for runtime in wanted:
-            started = time.monotonic()
-            measurement = measured(place, runtime, part.effort)
-            write(measurement)
-            failed, ran = measurement.edges
-            seconds = time.monotonic() - started
-            said = f"fails up to {failed >> 10}Ki, starts from {ran >> 10}Ki ({seconds:.0f} s)"
-            print(f"{part.conditions.name} {runtime.handler} {runtime.version}: {said}", file=sys.stderr, flush=True)
+            # Another run may share the work.
+            if not _is_measured(runtime, part):
+                _measure(place, runtime, part.effort)
 
 
-def _is_wanted(runtime: Runtime, part: Part) -> bool:
-    return not part.handlers or runtime.handler in part.handlers or bool(os.environ.get("LAB_FULL"))
+def _measure(place: Place, runtime: Runtime, effort: Effort) -> None:
+    started = time.monotonic()
+    measurement = measured(place, runtime, effort)
+    write(measurement)
+    failed, ran = measurement.edges
+    said = f"fails up to {failed >> 10}Ki, starts from {ran >> 10}Ki ({time.monotonic() - started:.0f} s)"
+    print(f"{place.conditions.name} {runtime.handler} {runtime.version}: {said}", file=sys.stderr, flush=True)
 
 
 def _is_measured(runtime: Runtime, part: Part) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,8 +27,9 @@ from .runtimes import Runtime
 
 SOURCES = Path(__file__).parent / "go/try"
 START_SECONDS = 120.0
-TRY_SECONDS = 300.0
-"""The most that one try may take: its own deadline and the removal."""
+TRY_SECONDS = 1200.0
+"""The most that one try may take: its own deadline, and that of the removal."""
+PATIENCE = 3
 SETTLE_SECONDS = {"host": 0.5, "machine": 1.0}
 MACHINE_MIB = 2048
 
@@ -55,10 +57,19 @@ class Place:
             socket = self.containerd_of(runtime).socket
             command = [str(self.program), "-socket", str(socket), "-handler", runtime.handler, "-limit", str(limit)]
             command += ["-tries", str(most), "-until", until, "-settle", f"{self.settle_seconds}s"]
-            lines = [json.loads(line) for line in self.run(command, most * TRY_SECONDS).splitlines()]
+            lines = [json.loads(line) for line in self._patiently(command, most * TRY_SECONDS).splitlines()]
             return [Try(line["started"], line["peakBytes"], masked(line["error"])) for line in lines]
 
         return made
+
+    def _patiently(self, command: Sequence[str], seconds: float) -> str:
+        """The program fails where a try says nothing of its limit: containerd had no time to answer, for one."""
+        for _ in range(PATIENCE - 1):
+            try:
+                return self.run(command, seconds)
+            except Exception as failure:
+                print(f"once more: {failure}", file=sys.stderr, flush=True)
+        return self.run(command, seconds)
 
 
 def try_program() -> Path:

@@ -26,7 +26,7 @@ const (
 	parent    = "memdoctor-lab"
 	namespace = "memdoctor-lab"
 	// The kubelet's own runtimeRequestTimeout is two minutes; a virtual machine in software is slower than a node.
-	deadline = 4 * time.Minute
+	deadline = 10 * time.Minute
 )
 
 type try struct {
