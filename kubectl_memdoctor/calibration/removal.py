@@ -62,9 +62,7 @@ class Leftover:
     def names(self) -> str:
         """What holds all the rest, or else the pods."""
         holders = [entry for entry in self.made if entry.resource is not PODS]
-        if holders:
-            return ", ".join(map(str, holders))
-        return f"{len(self.made)} pods in namespace {self.made[0].namespace}" if self.made else ""
+        return ", ".join(map(str, holders or self.made))
 
 
 @dataclass(slots=True)

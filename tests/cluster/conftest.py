@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from .calibrating import NODE, PAUSE, Calibrating
 from .control_plane import ControlPlane, control_plane
 from .memdoctor import Shell, new_shell
 from .programs import Programs, kubernetes_asked_for, programs
@@ -61,3 +62,20 @@ def stand_ins(plane: ControlPlane) -> StandIns:
 @pytest.fixture(scope="session")
 def seeded(stand_ins: StandIns) -> Seeded:
     return seed(stand_ins)
+
+
+@pytest.fixture(scope="session")
+def calibrated_node(stand_ins: StandIns) -> None:
+    node = stand_ins.node(NODE, "containerd://2.2.0")
+    stand_ins.api.write_status(node, {"images": [{"names": [PAUSE], "sizeBytes": 700_000}]})
+
+
+@pytest.fixture
+def calibrating(
+    shell: Shell,
+    stand_ins: StandIns,
+    calibrated_node: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Calibrating:
+    return Calibrating(shell, stand_ins, monkeypatch, capsys)
