@@ -16,6 +16,7 @@ from .kernel import INIT, MACHINE, busybox
 
 SPACE = 2 << 30
 """Bytes that a machine may write: the file has holes, and what is written goes elsewhere."""
+BLOCK = 4096
 FOLDERS = ("dev", "proc", "sys", "run", "tmp", "root", "var/lib", "var/log", "mnt")
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\n"
 OS_RELEASE = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
@@ -99,7 +100,7 @@ def _link_applets(folder: Path) -> None:
 
 def _make_file_system(tree: Path, file: Path) -> None:
     """https://man7.org/linux/man-pages/man8/mke2fs.8.html"""
-    size = SPACE + sum(found.stat().st_size for found in tree.rglob("*") if found.is_file())
+    size = SPACE + sum(-found.stat().st_size // BLOCK * -BLOCK for found in tree.rglob("*") if found.is_file())
     with file.open("wb") as image:
         image.truncate(size)
     program = shutil.which("mke2fs") or shutil.which("mke2fs", path="/usr/sbin:/sbin")

@@ -40,7 +40,7 @@ with machine(root_image("test", {}), memory_mib=256, folder=pathlib.Path(sys.arg
 
 
 @pytest.fixture(scope="module")
-def image() -> Path:
+def image(enclosed: None) -> Path:
     program = _program()
     return root_image("test", {**libraries(program), "/srv/setpriv": program, "/srv/greeting": b"good morning\n"})
 
@@ -167,7 +167,7 @@ def test_what_a_machine_writes_is_lost(image: Path, v2: Machine, tmp_path: Path)
             another.run(["true"])
 
 
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_it_ends_with_the_process_that_started_it(enclosed: None, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BOOT_AND_WAIT, str(tmp_path)]
     environ = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as starter:
@@ -181,7 +181,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     assert not _runs(emulator)
 
 
-def test_a_machine_that_does_not_start_says_what_its_console_said(tmp_path: Path) -> None:
+def test_a_machine_that_does_not_start_says_what_its_console_said(enclosed: None, tmp_path: Path) -> None:
     broken = tmp_path / "disk"
     broken.write_bytes(bytes(1 << 20))
     with (
@@ -191,7 +191,9 @@ def test_a_machine_that_does_not_start_says_what_its_console_said(tmp_path: Path
         pass
 
 
-def test_an_image_is_made_anew_when_a_part_of_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_made_anew_when_a_part_of_it_changes(
+    enclosed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("node.machine.root_image.MACHINE", tmp_path)
     part = tmp_path / "part"
     part.write_text("one")
