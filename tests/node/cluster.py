@@ -14,6 +14,7 @@ from cluster.control_plane import KUBELET_CLIENT, USERS, ControlPlane, control_p
 from . import cgroups, enclosure
 from .configuration import RUNTIME_CLASSES, Node, programs_and_images, settings
 from .host_node import clear, lay_out, may_lower_oom_score
+from .machine.node import machine_node
 from .place import SECONDS
 from .programs import Generation
 from .running_node import Log, Moment, RunningNode
@@ -78,13 +79,14 @@ def node_cluster(generation: Generation, folder: Path, cgroups: Sequence[str] = 
         for cgroup in sorted(cgroups, key=lambda wanted: wanted == own_cgroup()):
             nodes[cgroup] = stack.enter_context(_node(generation, plane, cgroup, folder))
         for node in nodes.values():
-            wait_until_ready(plane.api(), node.node.name)
+            with node.logs_in_errors():
+                wait_until_ready(plane.api(), node.node.name)
         yield NodeCluster(generation, plane, nodes)
 
 
 def own_cgroup() -> str:
     """The cgroup version of this machine."""
-    return "v2" if cgroups.hierarchies()[0].is_v2 else "v1"
+    return cgroups.version()
 
 
 def _name(cgroup: str) -> str:
@@ -162,8 +164,6 @@ def _node(generation: Generation, plane: ControlPlane, cgroup: str, folder: Path
         with _host_node(generation, plane, cgroup) as node:
             yield node
     else:
-        from .machine.node import machine_node
-
         with machine_node(generation, plane, cgroup, folder) as node:
             yield node
 

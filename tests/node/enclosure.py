@@ -1,9 +1,9 @@
 """Runs a command where it can start a node without touching the machine: `python -m node.enclosure COMMAND...`.
 
 The command gets mount, network, UTS, PID and cgroup namespaces of its own, below a small init that reaps. When the
-command ends, or the enclosure's own parent does, the kernel ends everything in there, and its mounts, addresses and
-devices vanish. What outlives that, a folder of files and the cgroups, is removed afterwards, and after a kill by the
-next run. Inside, /run, /var/log, /var/lib and /etc hold nothing of the machine's that a node would write to.
+command ends, or this program is killed, the kernel ends everything in there, and its mounts, addresses and devices
+vanish. What outlives that, a folder of files and the cgroups, is removed afterwards; where this program was killed, by
+the next run. Several may run at once. What a node writes to in /etc, /opt, /run, /var/lib and /var/log is its own.
 """
 
 from __future__ import annotations
@@ -58,11 +58,27 @@ def obstacle() -> str:
         return f"its programs are for x86_64, and this machine is {platform.machine()}"
     if os.geteuid() != 0:
         return "it takes root"
+    mounted = cgroups.hierarchies()
+    if not mounted or not os.access(mounted[0].mount, os.W_OK):
+        return "no cgroups can be made"
     hidden = [place for place in (Path.cwd(), CACHE) if any(place.is_relative_to(layered) for layered in LAYERED)]
     if hidden:
         return f"what is written to {hidden[0]} would be lost: it lies in {', '.join(LAYERED)}"
-    absent = [program for program in ("unshare", "mount", "ip") if shutil.which(program) is None]
-    return f"{', '.join(absent)} not installed: apt-get install util-linux iproute2" if absent else ""
+    if _file_system(STATE) == "overlay":
+        return f"{STATE} lies in a container's own file system, in which containerd cannot keep images"
+    absent = [program for program in ("unshare", "mount") if shutil.which(program) is None]
+    if absent:
+        return f"{' and '.join(absent)} not installed: apt-get install util-linux"
+    tried = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
+    return "" if tried.returncode == 0 else f"it needs namespaces of its own: {tried.stderr.strip()}"
+
+
+def _file_system(place: Path) -> str:
+    """The type of the file system that it lies in."""
+    mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    above = [fields for fields in mounts if place.is_relative_to(fields[4])]
+    fields = max(above, key=lambda fields: len(fields[4]))
+    return fields[fields.index("-") + 1]
 
 
 def inside() -> bool:
@@ -113,32 +129,38 @@ def _code(returned: int) -> int:
 def remove_abandoned() -> None:
     """Removes the folders and cgroups of runs that were killed."""
     for name in {folder.name for folder in STATE.glob(f"{PREFIX}*")} | cgroups.names(PREFIX):
-        if is_abandoned(name):
-            _remove(name)
-
-
-def is_abandoned(name: str) -> bool:
-    """Whether no living run has that name: the kernel drops a lock with the process that has it."""
-    try:
-        descriptor = os.open(STATE / name, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        return _locked(descriptor)
-    finally:
-        os.close(descriptor)
+        with claimed(name) as ours:
+            if ours:
+                _remove(name)
 
 
 @contextmanager
 def _state() -> Iterator[Path]:
-    """The folder of this run, locked; removed with its cgroups in the end."""
+    """The folder of this run; removed with its cgroups in the end."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=STATE))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    assert _locked(descriptor), f"{folder} is in use"
-    try:
+    with claimed(folder.name) as ours:
+        if ours and folder.exists():
+            try:
+                yield folder
+            finally:
+                _remove(folder.name)
+            return
+    # Another run, which had just begun, took it for abandoned.
+    with _state() as folder:
         yield folder
+
+
+@contextmanager
+def claimed(name: str) -> Iterator[bool]:
+    """Whether no other living run has that name: the kernel drops a lock with the process that has it."""
+    try:
+        descriptor = os.open(STATE / name, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        yield _locked(descriptor)
     finally:
-        _remove(folder.name)
         os.close(descriptor)
 
 
@@ -196,8 +218,9 @@ def _mount_own_folders(folder: Path) -> None:
 def _hide_sysctls(folder: Path) -> None:
     for name in KUBELET_SYSCTLS:
         real, own = Path("/proc/sys", name), folder / name.replace("/", ".")
-        own.write_text(real.read_text())
-        _mount("--bind", str(own), str(real))
+        if real.exists():
+            own.write_text(real.read_text())
+            _mount("--bind", str(own), str(real))
 
 
 def _bring_up_network() -> None:

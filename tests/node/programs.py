@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.build import TOOLS
 from cluster.programs import CACHE, ETCD, KUBERNETES, PINNED, Module, Programs, pinned_version
 
 from .packages import package, package_version, relocated
@@ -17,8 +18,8 @@ from .packages import package, package_version, relocated
 HERE = Path(__file__).parent
 CONTAINERD = "github.com/containerd/containerd/v2"
 RUNC = "github.com/opencontainers/runc"
+GENERATIONS = ("current", "distribution")
 CONTAINERD_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
-KUBERNETES_PROGRAMS = ("kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Generation:
         )
 
     def missing(self) -> list[Path]:
-        wanted = [self.plane.etcd, *(self.kubernetes / name for name in KUBERNETES_PROGRAMS), *self.node.values()]
+        wanted = [self.plane.etcd, *(self.kubernetes / name for name in TOOLS), *self.node.values()]
         return [file for file in wanted if not file.is_file()]
 
 
@@ -68,9 +69,6 @@ def runc_module() -> Module:
 def generation(name: str) -> Generation:
     """Raises BuildError where a package is neither in the cache folder nor to be had."""
     return {"current": _current, "distribution": _distribution}[name]()
-
-
-GENERATIONS = ("current", "distribution")
 
 
 def _current() -> Generation:

@@ -15,6 +15,7 @@ from .place import Place
 
 START_SECONDS = 180.0
 """Far more than it takes, also on an emulated node: the machine may be busy."""
+LOG_LINES = 15
 Log = Literal["kubelet", "containerd", "kernel"]
 
 
@@ -41,11 +42,24 @@ class RunningNode:
 
     def start(self) -> None:
         """Returns when containerd answers and has the images, and the kubelet has been started."""
-        self.place.start(containerd_command(), _file("containerd"))
-        self._wait_for(shlex.join(ctr("version")))
-        for reference in images():
-            self.bring_image(reference)
-        self.start_kubelet()
+        with self.logs_in_errors():
+            self.place.start(containerd_command(), _file("containerd"))
+            self._wait_for(shlex.join(ctr("version")))
+            for reference in images():
+                self.bring_image(reference)
+            self.start_kubelet()
+
+    @contextlib.contextmanager
+    def logs_in_errors(self) -> Iterator[None]:
+        """An exception that leaves the block says how the node's logs end, which are gone when it is read."""
+        try:
+            yield
+        except Exception as error:
+            for log in ("containerd", "kubelet"):
+                with contextlib.suppress(Exception):
+                    lines = self.place.get(_file(log)).decode(errors="replace").splitlines()
+                    error.add_note("\n".join([f"{_file(log)} of {self.node.name} ends:", *lines[-LOG_LINES:]]))
+            raise
 
     def start_kubelet(self) -> None:
         self._kubelet = self.place.start(kubelet_command(self.node), _file("kubelet"))

@@ -81,3 +81,13 @@ def test_an_unknown_generation_is_named(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     assert enclosure.main([]) == 2
     assert capsys.readouterr().err == "error: usage: python -m node.enclosure COMMAND [ARGUMENT...]\n"
+
+
+@pytest.mark.parametrize(
+    ("file_system", "fields"),
+    [("overlay", "9 1 0:9 / /var rw - overlay overlay rw"), ("ext4", "9 1 0:9 / /variety rw - overlay overlay rw")],
+)
+def test_the_file_system_that_a_folder_lies_in(monkeypatch: pytest.MonkeyPatch, file_system: str, fields: str) -> None:
+    mounts = f"1 0 0:1 / / rw,relatime shared:1 - ext4 /dev/vda rw\n{fields}\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: mounts)
+    assert enclosure._file_system(Path("/var/tmp")) == file_system

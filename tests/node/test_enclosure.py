@@ -64,7 +64,12 @@ def wait_until_gone(running: set[int]) -> None:
 def traces() -> set[str]:
     """Cgroups and folders of enclosures that are gone: nobody holds their lock."""
     names = {folder.name for folder in STATE.glob(f"{PREFIX}*")} | cgroups.names(PREFIX)
-    return {name for name in names if enclosure.is_abandoned(name)}
+    return {name for name in names if is_abandoned(name)}
+
+
+def is_abandoned(name: str) -> bool:
+    with enclosure.claimed(name) as ours:
+        return ours
 
 
 def test_it_answers_with_the_commands_exit_code() -> None:
