@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typed import convert
 
@@ -182,11 +182,13 @@ def measurements(draw: st.DrawFn) -> Measurement:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(measurements(), max_size=3))
 def test_what_is_written_is_read_back(some: list[Measurement]) -> None:
     assert decode(encode(some).encode(), "x") == merge((), some)
 
 
+@settings(deadline=None)
 @given(measurements())
 def test_the_figures_of_a_measurement_are_in_order(one: Measurement) -> None:
     assert 0 <= one.none_ready_bytes <= one.failed_bytes < one.ready_bytes

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typed import convert
 
@@ -567,6 +567,7 @@ MEASURED = st.lists(
 ).map(tuple)
 
 
+@settings(deadline=None)
 @given(NODES, HANDLERS, FAILURES, BOUNDS, MEASURED, LIMITS)
 def test_every_answer_is_a_span_and_one_plain_line(
     where: objects.Node | None,
@@ -587,6 +588,7 @@ def test_every_answer_is_a_span_and_one_plain_line(
         assert (found.low_bytes, found.high_bytes, found.ample_bytes) == (override,) * 3
 
 
+@settings(deadline=None)
 @given(NODES, HANDLERS, FAILURES, BOUNDS, MEASURED)
 def test_bounds_only_narrow(
     where: objects.Node | None,
@@ -613,6 +615,7 @@ def test_bounds_only_narrow(
         assert after.high_bytes == (before.high_bytes if contradicted else min(before.high_bytes, ready))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["runc", "crun"]),
     st.sampled_from(["", "0.19", "1.0.0-rc91", "1.0.0", "1.1.0", "1.1.15", "1.2.0", "1.21", "99"]),
