@@ -30,7 +30,7 @@ def recorded(facts: Facts, others: list[Json]) -> list[Json]:
     listed.sort(key=lambda entry: ORDER.index(entry["kind"]))
     text = json.dumps(listed).replace(facts.pod["metadata"]["namespace"], NAMESPACE)
     # The name server of the machine that the node runs on is nobody's business.
-    plain: list[Json] = json.loads(re.sub(r"\bon \d+\.\d+\.\d+\.\d+:53\b", "on 10.96.0.10:53", text))
+    plain: list[Json] = json.loads(re.sub(r"\b\d+\.\d+\.\d+\.\d+:53\b", "10.96.0.10:53", text))
     return plain
 
 
