@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from .case import Place
 from .look import Row
+from .scenarios import absent
 
 PAGE = Path(__file__).parents[3] / "docs" / "accuracy.md"
 
@@ -120,28 +122,31 @@ def _title(row: Row) -> str:
 
 def _tables(parts: list[Part]) -> Iterator[str]:
     rows = [row for part in parts for row in part.rows]
-    for (generation, cgroup, runtime), grouped in itertools.groupby(
+    for key, grouped in itertools.groupby(
         sorted(rows, key=_place), key=lambda row: (row.generation, row.cgroup, row.runtime)
     ):
+        generation, cgroup, runtime = key
         of_place = list(grouped)
         yield f"## {generation}, cgroup {cgroup}, {runtime}"
         yield ""
         for token in (False, True):
             limits = [row for row in of_place if row.of_limits and row.token is token]
             yield from _table(f"limit, {'with' if token else 'no'} token volume", limits)
-        yield from _table("case", [row for row in of_place if not row.of_limits])
+        yield from _table("case", [row for row in of_place if not row.of_limits], absent(Place(*key)))
 
 
 def _place(row: Row) -> tuple[bool, str, bool]:
     return row.generation != "distribution", row.cgroup, row.runtime != "runc"
 
 
-def _table(first: str, rows: list[Row]) -> Iterator[str]:
+def _table(first: str, rows: list[Row], absent: Iterable[tuple[str, str]] = ()) -> Iterator[str]:
     if not rows:
         return
     yield from _table_head(first, "what happened", "memdoctor said", "right")
     for row in rows:
         yield _line(row.words, row.happened, row.said, f"no: {row.fault}" if row.fault else row.unseen or "yes")
+    for words, why in absent:
+        yield _line(words, "not made", "-", why)
     yield ""
 
 

@@ -36,6 +36,18 @@ def scenario_cases(place: Place) -> Iterator[Case]:
         yield from _not_memory(place)
 
 
+def absent(place: Place) -> Iterator[tuple[str, str]]:
+    """What a place has none of: the words of a case, and why."""
+    if place.generation != POD_LEVEL_FROM:
+        for words in ("pod-level limit", "pod-level limit that one of two containers exceeds"):
+            yield words, "Kubernetes 1.30 has no spec.resources"
+    if place.cgroup == "v1":
+        yield "a child is killed, with memory.oom.group", "cgroup v1 has no memory.oom.group"
+    if place.runtime != "runc":
+        for words in ("network plugin fails", "runtime handler that is not configured", "no pause image on the node"):
+            yield words, "fails before the OCI runtime is called: see runc"
+
+
 def _healthy(place: Place) -> Iterator[Case]:
     ample = container("app", AMPLE, request=SMALL_REQUEST)
     well: tuple[tuple[str, str, Json], ...] = (
@@ -230,7 +242,7 @@ def _not_memory(place: Place) -> Iterator[Case]:
     """Independent of the OCI runtime: it does not get that far."""
     ample, none, tiny = container("app", AMPLE, request=SMALL_REQUEST), container("app", None), container("app", TINY)
     for name, handler, what, error in (
-        ("network", "broken-network", "network plugin missing", "network for sandbox|[Cc][Nn][Ii]"),
+        ("network", "broken-network", "network plugin fails", "network for sandbox|[Cc][Nn][Ii]"),
         ("handler", "nosuch", "runtime handler that is not configured", "no runtime for|unknown handler"),
     ):
         own: dict[str, Any] = {"objects": (runtime_class(handler, handler),), "error_words": error}
