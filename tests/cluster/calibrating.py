@@ -25,6 +25,8 @@ TIMES_FASTER = 5.0
 """So that waits of seconds are fractions of one, and those of a minute some seconds."""
 NODE = "calibrated-1"
 PAUSE = "registry.k8s.io/pause:3.10"
+SAVED = "/api/v1/namespaces/kube-public/configmaps/memdoctor-sandbox-minimum"
+"""What --save keeps."""
 SECONDS = 120.0
 
 
@@ -37,18 +39,17 @@ class Calibrating:
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
-    def run(self, *arguments: str, user: str = "admin") -> Ran:
+    def run(self, *arguments: str) -> Ran:
         """As a process of its own, without a terminal, by the real clock: what is over soon."""
-        return self.shell.memdoctor("calibrate", *arguments, user=user)
+        return self.shell.memdoctor("calibrate", *arguments)
 
     def quickly(
         self,
         *arguments: str,
-        user: str = "admin",
         nodes: tuple[str, ...] = ("--node", NODE),
         kubeconfig: Path | None = None,
     ) -> Ran:
-        for name, value in self.shell.environ(user, "default").items():
+        for name, value in self.shell.environ("admin", "default").items():
             self.monkeypatch.setenv(name, value)
         if kubeconfig is not None:
             self.monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
@@ -59,9 +60,9 @@ class Calibrating:
         return Ran(code, out, err)
 
     @contextlib.contextmanager
-    def start(self, *arguments: str, user: str = "admin") -> Iterator[subprocess.Popen[str]]:
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Ended when the block is left, if it still runs."""
-        environ = {**os.environ, **self.shell.environ(user, "default")}
+        environ = {**os.environ, **self.shell.environ("admin", "default")}
         command = ["kubectl", "memdoctor", "calibrate", "--node", NODE, *arguments]
         process = subprocess.Popen(
             command,

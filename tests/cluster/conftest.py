@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from .calibrating import NODE, PAUSE, Calibrating
+from .api import Refused
+from .calibrating import NODE, PAUSE, SAVED, Calibrating
 from .control_plane import ControlPlane, control_plane
 from .memdoctor import Shell, new_shell
 from .programs import Programs, kubernetes_asked_for, programs
@@ -64,10 +66,12 @@ def seeded(stand_ins: StandIns) -> Seeded:
     return seed(stand_ins)
 
 
-@pytest.fixture(scope="session")
-def calibrated_node(stand_ins: StandIns) -> None:
+@pytest.fixture(scope="module")
+def calibrated_node(stand_ins: StandIns) -> Iterator[None]:
     node = stand_ins.node(NODE, "containerd://2.2.0")
     stand_ins.api.write_status(node, {"images": [{"names": [PAUSE], "sizeBytes": 700_000}]})
+    yield
+    stand_ins.api.delete(node)
 
 
 @pytest.fixture
@@ -77,5 +81,7 @@ def calibrating(
     calibrated_node: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Calibrating:
-    return Calibrating(shell, stand_ins, monkeypatch, capsys)
+) -> Iterator[Calibrating]:
+    yield Calibrating(shell, stand_ins, monkeypatch, capsys)
+    with contextlib.suppress(Refused):
+        stand_ins.api.call("DELETE", SAVED)

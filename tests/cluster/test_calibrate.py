@@ -12,7 +12,7 @@ from kubectl_memdoctor.measured_minimum import decode
 
 from . import pretended_node
 from .api import Json
-from .calibrating import NODE, PAUSE, Calibrating, remains
+from .calibrating import NODE, PAUSE, SAVED, Calibrating, remains
 from .control_plane import ControlPlane
 from .pretended_node import MIB, Play, PretendedNode, from_limit
 from .reviewing import reviewed
@@ -57,7 +57,7 @@ def test_it_measures_and_leaves_nothing(calibrating: Calibrating, stand_ins: Sta
     assert len(node.limits) <= 30
     assert node.most_at_once <= 4
     assert remains(stand_ins.api) == []
-    saved = stand_ins.api.call("GET", "/api/v1/namespaces/kube-public/configmaps/memdoctor-sandbox-minimum")
+    saved = stand_ins.api.call("GET", SAVED)
     (found,) = decode(saved["data"]["minimum.yaml"].encode(), "saved")
     assert (found.failed_bytes, found.ready_bytes, found.node, found.image) == (2560 << 10, 3 * MIB, NODE, PAUSE)
     assert sum(entry.ready + entry.failed for entry in found.tries) == len(node.limits)
@@ -78,7 +78,7 @@ def test_what_is_saved_of_other_kinds_stays(calibrating: Calibrating, stand_ins:
         with PretendedNode(stand_ins, play).running():
             ran = calibrating.quickly("--yes", "--save", *arguments)
         assert ran.code == 0, ran.err
-    saved = stand_ins.api.call("GET", "/api/v1/namespaces/kube-public/configmaps/memdoctor-sandbox-minimum")
+    saved = stand_ins.api.call("GET", SAVED)
     found = {entry.pool.handler: entry.ready_bytes for entry in decode(saved["data"]["minimum.yaml"].encode(), "saved")}
     assert found == {"": 3 * MIB, "crun": 384 << 10}
 
@@ -280,7 +280,7 @@ def test_bad_input(
 
 
 @pytest.fixture(scope="module")
-def odd_nodes(stand_ins: StandIns) -> None:
+def odd_nodes(stand_ins: StandIns) -> Iterator[None]:
     ready = {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "PLEG is not healthy"}
     stand_ins.api.write_status(stand_ins.node("not-ready", "containerd://2.2.0"), {"conditions": [ready]})
     other = stand_ins.node("imageless", "containerd://2.2.0")
@@ -288,6 +288,9 @@ def odd_nodes(stand_ins: StandIns) -> None:
     stand_ins.api.write_status(other, {"nodeInfo": info})
     windows = stand_ins.node("windows", "containerd://2.2.0")
     stand_ins.api.write_status(windows, {"nodeInfo": {**windows["status"]["nodeInfo"], "operatingSystem": "windows"}})
+    yield
+    for name in ("not-ready", "imageless", "windows"):
+        stand_ins.api.call("DELETE", f"/api/v1/nodes/{name}")
 
 
 def test_without_a_terminal_it_makes_nothing(calibrating: Calibrating, stand_ins: StandIns) -> None:

@@ -15,14 +15,14 @@ from .pretended_node import MIB, PretendedNode, from_limit
 from .stand_ins import StandIns
 
 PAGE = Path(__file__).parents[2] / "docs" / "rbac-calibrate.md"
-NODE_OPERATOR, IN_NAMESPACE = "reader", "namespaced"
-"""Users of the control plane that have no rights but those that are bound here."""
+NODE_OPERATOR, IN_NAMESPACE = "node-operator", "team-member"
+NAMESPACE = "calibrated-by-team"
 
 
 def roles() -> dict[str, Json]:
-    """Name -> role, from the page; the namespace's has a name of its own here, as others have bound one like it."""
+    """Name -> role, from the page; the one for a given namespace is put into NAMESPACE."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    found = [entry for block in blocks for entry in yaml.safe_load_all(block)]
+    found = [entry for block in blocks for entry in yaml.safe_load_all(block.replace("default}", f"{NAMESPACE}}}"))]
     return {f"{entry['kind']}/{entry['metadata']['name']}": entry for entry in found}
 
 
@@ -45,6 +45,7 @@ def bind(plane: ControlPlane, role: Json, user: str) -> None:
 @pytest.fixture(scope="module")
 def bound(plane: ControlPlane, stand_ins: StandIns) -> None:
     api, found = plane.api(), roles()
+    stand_ins.namespace(NAMESPACE)
     for role in found.values():
         api.create(role)
     bind(plane, found["ClusterRole/memdoctor-calibrate"], NODE_OPERATOR)
@@ -70,7 +71,7 @@ def test_no_role_reaches_what_is_not_calibrates() -> None:
 
 @pytest.mark.parametrize(
     ("user", "arguments"),
-    [(NODE_OPERATOR, ("--save", "--runtime-class=measured")), (IN_NAMESPACE, ("-n", "default"))],
+    [(NODE_OPERATOR, ("--save", "--runtime-class=measured")), (IN_NAMESPACE, ("-n", NAMESPACE))],
 )
 def test_the_roles_are_enough(
     calibrating: Calibrating, stand_ins: StandIns, bound: None, user: str, arguments: tuple[str, ...]
@@ -85,7 +86,7 @@ def test_the_roles_are_enough(
         }
         stand_ins.api.create(runtime_class)
     with PretendedNode(stand_ins, from_limit(3 * MIB)).running():
-        ran = calibrating.quickly("--yes", *arguments, user=user)
+        ran = calibrating.quickly("--yes", *arguments, "--as", user)
     assert ran.code == 0, ran.err
     assert "pods start with a memory limit of 3Mi or more" in ran.out
     assert "forbidden" not in ran.err
@@ -93,7 +94,7 @@ def test_the_roles_are_enough(
 
 
 def test_the_role_cleans(calibrating: Calibrating, bound: None) -> None:
-    ran = calibrating.run("--clean", "--yes", user=NODE_OPERATOR)
+    ran = calibrating.run("--clean", "--yes", "--as", NODE_OPERATOR)
     assert (ran.code, ran.out) == (0, "")
     said, nothing = ran.err.splitlines()
     assert said.startswith("not looked for what runs with -n left: forbidden: configmaps is forbidden")
@@ -104,13 +105,13 @@ def test_the_role_cleans(calibrating: Calibrating, bound: None) -> None:
     ("user", "line"),
     [
         ("stranger", 'Error from server (Forbidden): nodes is forbidden: User "stranger" cannot list resource "nodes"'),
-        (IN_NAMESPACE, 'Error from server (Forbidden): namespaces is forbidden: User "namespaced" cannot create'),
+        (IN_NAMESPACE, 'Error from server (Forbidden): namespaces is forbidden: User "team-member" cannot create'),
     ],
 )
 def test_without_the_rights_nothing_is_made(
     calibrating: Calibrating, stand_ins: StandIns, bound: None, user: str, line: str
 ) -> None:
-    ran = calibrating.quickly("--yes", user=user)
+    ran = calibrating.quickly("--yes", "--as", user)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines()[-1].startswith(line)
     assert "removed" not in ran.err.splitlines()[-1]
