@@ -196,11 +196,13 @@ def _kills(place: Place) -> Iterator[Case]:
     )
 
 
-_ALONE = "echo 0 > /sys/fs/cgroup/memory.oom.group; "
-"""A privileged container on cgroup v2 may tell the kernel to kill single processes, as `singleProcessOOMKill` does."""
+_OWN = "own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); "
+"""A privileged container sees the cgroups of the whole node."""
+_ALONE = f"{_OWN}echo 0 > $own/memory.oom.group; "
+"""Has the kernel kill single processes, as the kubelet's `singleProcessOOMKill` does."""
 _NESTED = (
-    "cd /sys/fs/cgroup; mkdir main worker; for p in $(cat cgroup.procs); do echo $p > main/cgroup.procs; done; "
-    "echo +memory > cgroup.subtree_control; echo 24M > worker/memory.max; cd /; "
+    f"{_OWN}mkdir $own/main $own/worker; for p in $(cat $own/cgroup.procs); do echo $p > $own/main/cgroup.procs; done; "
+    "echo +memory > $own/cgroup.subtree_control; echo 24M > $own/worker/memory.max; export own; "
 )
 """A cgroup of its own below the container's, with a limit of its own, as a build tool or a systemd inside makes it."""
 
@@ -211,7 +213,7 @@ def _child_kills(place: Place) -> Iterator[Case]:
     if place.cgroup == "v2":
         ways[0] = ("child-killed", "a child uses 96, memory.oom.group as the kubelet sets it", "", child)
         ways.append(("child-killed-alone", "the same, memory.oom.group off", _ALONE, child))
-        nested = "(sh -c 'echo $$ > /sys/fs/cgroup/worker/cgroup.procs; exec eat 96' >/dev/null 2>&1); sleep 12; exit 3"
+        nested = "(sh -c 'echo 0 > $own/worker/cgroup.procs; exec eat 96' >/dev/null 2>&1); sleep 12; exit 3"
         ways.append(("child-killed-in-nested-cgroup", "a child in a nested cgroup of 24Mi uses 96", _NESTED, nested))
     for name, words, before, script in ways:
         app = container("app", "48Mi", before + script)
