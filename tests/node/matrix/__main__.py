@@ -1,7 +1,7 @@
 """Runs the whole matrix, or a part: `PYTHONPATH=tests python -m node.matrix [-g GENERATION] [-c v1|v2] [-k REGEX]`.
 
-A run of all cases of a kind of node is kept in the cache folder; docs/accuracy.md is written from what is kept there,
-and each case under tests/cases. Exit code 1 when any verdict is wrong.
+What comes out is kept in the cache folder; docs/accuracy.md is written from what is kept there, and each case under
+tests/cases. Exit code 1 when any verdict is wrong.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def main(arguments: list[str]) -> int:
         chosen = [case for case in cases(name) if case.place.cgroup in (asked.cgroup or ("v1", "v2"))]
         chosen = [case for case in chosen if re.search(asked.only, f"{case.place.runtime}-{case.name}")]
         wrong += _run(generation(name), chosen, whole=not asked.only)
-    if not asked.only:
-        accuracy.PAGE.write_text(accuracy.page(accuracy.read_parts(KEPT)))
+    accuracy.PAGE.write_text(accuracy.page(accuracy.read_parts(KEPT)))
     return 1 if wrong else 0
 
 
@@ -46,7 +45,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m node.matrix", description=__doc__)
     parser.add_argument("-g", "--generation", action="append", choices=GENERATIONS)
     parser.add_argument("-c", "--cgroup", action="append", choices=("v1", "v2"))
-    parser.add_argument("-k", "--only", default="", help="cases whose RUNTIME-NAME has this pattern; nothing is kept")
+    parser.add_argument("-k", "--only", default="", help="only cases whose RUNTIME-NAME has this pattern")
     return parser.parse_args(arguments)
 
 
@@ -62,10 +61,9 @@ def _run(chosen: Generation, made: list[Case], *, whole: bool) -> int:
         of_node = [entry for entry in judged if entry.case.place.cgroup == cgroup]
         found = rows(of_node)
         wrong += _told(found)
-        if whole:
-            accuracy.write_part(_part(chosen, cgroup, of_node, found, minutes), KEPT)
-            for entry, row in zip(of_node, found, strict=True):
-                save.save(entry, runtime_words(chosen, entry.case), row.rule)
+        accuracy.write_part(_part(chosen, cgroup, of_node, found, minutes), KEPT, whole=whole)
+        for entry, row in zip(of_node, found, strict=True):
+            save.save(entry, runtime_words(chosen, entry.case), row.rule)
     return wrong
 
 

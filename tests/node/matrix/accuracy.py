@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -40,9 +40,16 @@ def read_parts(folder: Path) -> list[Part]:
     return sorted(parts, key=lambda part: (part.generation != "distribution", part.cgroup))
 
 
-def write_part(part: Part, folder: Path) -> None:
+def write_part(part: Part, folder: Path, *, whole: bool) -> None:
+    """Unless all cases were run, the rows of the others stay as they were."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{part.generation}-{part.cgroup}.json").write_bytes(msgspec.json.encode(part))
+    file = folder / f"{part.generation}-{part.cgroup}.json"
+    if file.exists() and not whole:
+        earlier = msgspec.json.decode(file.read_bytes(), type=Part)
+        anew = {(row.runtime, row.name): row for row in part.rows}
+        kept = [anew.pop((row.runtime, row.name), row) for row in earlier.rows]
+        part = replace(part, rows=[*kept, *anew.values()], minutes=max(part.minutes, earlier.minutes))
+    file.write_bytes(msgspec.json.encode(part))
 
 
 def page(parts: list[Part]) -> str:
