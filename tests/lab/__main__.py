@@ -34,9 +34,9 @@ from .runtimes import Runtime, runtimes
 LIMITS = grid(16 << 10, 64 << 20)
 UNLIMITED_TRIES = 3
 ON_HOST = Effort(tries=10, agreeing=3, beyond=10, fill=True)
-IN_MACHINE = Effort(tries=10, agreeing=2, beyond=3, fill=False)
+IN_MACHINE = Effort(tries=6, agreeing=2, beyond=3, fill=False)
 """A try in a machine takes seconds."""
-COMPARING = Effort(tries=6, agreeing=2, beyond=2, fill=False)
+COMPARING = Effort(tries=5, agreeing=2, beyond=2, fill=False)
 """For what more or fewer CPUs change."""
 REFERENCES = ("runc-1.1.12", "runc-1.1.15", "runc-1.4.0", "crun-sid")
 """Measured with every number of CPUs; the others with two."""

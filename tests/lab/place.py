@@ -26,7 +26,7 @@ from .measurement import HUGE_PAGES, Conditions, huge_pages, masked
 from .runtimes import Runtime
 
 SOURCES = Path(__file__).parent / "go/try"
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 TRY_SECONDS = 1200.0
 """The most that one try may take: its own deadline, and that of the removal."""
 PATIENCE = 3
