@@ -37,7 +37,7 @@ class Made(Enum):
     USE = auto()
     """The main process of a container uses more than it may."""
     CHILD_USE = auto()
-    """A child of a container's main process uses more than the container may."""
+    """A child of a container's main process uses more than it may, and is killed alone."""
     OTHER_KILL = auto()
     """Something else kills a container."""
 
@@ -50,7 +50,7 @@ class Wait(Enum):
     KILLED = auto()
     """A container was killed, and for a loop: more than once."""
     ENDED = auto()
-    """A container was killed once."""
+    """A container ended once."""
 
 
 @dataclass(frozen=True, slots=True)

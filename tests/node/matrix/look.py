@@ -9,7 +9,7 @@ from cluster.api import Json
 
 from .case import Case, Made
 from .expectation import Expectation, expectation, fault, said
-from .happened import Facts, Stage
+from .happened import SIGKILL_EXIT, Facts, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,8 @@ def _not_as_made(entry: Judged) -> list[str]:
         return [f"the case did not come about: {facts.words()}"]
     if entry.case.made is Made.NOTHING and facts.stage is not Stage.RUNNING:
         return ["the case did not come about: a pod without a fault does not run"]
+    if entry.case.made is Made.CHILD_USE and any(end.exit_code == SIGKILL_EXIT for end in facts.ends):
+        return ["the case did not come about: the container was killed with its child"]
     words, errors = entry.case.error_words, facts.messages("FailedCreatePodSandBox")
     if words and not any(re.search(words, error) for error in errors):
         return [f"the case did not come about: no error says {words}"]

@@ -41,7 +41,7 @@ class Pace:
     overdue_seconds: float
 
 
-PACES = {"v1": Pace(40, 12, 300), "v2": Pace(20, 30, 900)}
+PACES = {"v1": Pace(40, 12, 300), "v2": Pace(14, 30, 900)}
 """The node with cgroup v2 is usually an emulated machine."""
 
 
@@ -227,7 +227,7 @@ class Runner:
 def _is_there(case: Case, facts: Facts, steady: bool) -> bool:
     """Whether the case is in the state in which it is judged."""
     if case.wait is Wait.ENDED:
-        return bool(facts.killed)
+        return bool(facts.ends)
     if case.wait is Wait.KILLED:
         return bool(facts.killed) and facts.restarts >= 2
     again = facts.sandbox_failures + facts.count("SandboxChanged")

@@ -42,7 +42,7 @@ def absent(place: Place) -> Iterator[tuple[str, str]]:
         for words in ("pod-level limit", "pod-level limit that one of two containers exceeds"):
             yield words, "Kubernetes 1.30 has no spec.resources"
     if place.cgroup == "v1":
-        yield "a child is killed, with memory.oom.group", "cgroup v1 has no memory.oom.group"
+        yield "a child uses 96, memory.oom.group as the kubelet sets it", "cgroup v1 has no memory.oom.group"
     if place.runtime != "runc":
         for words in ("network plugin fails", "runtime handler that is not configured", "no pause image on the node"):
             yield words, "fails before the OCI runtime is called: see runc"
@@ -207,37 +207,32 @@ _NESTED = (
 """A cgroup of its own below the container's, with a limit of its own, as a build tool or a systemd inside makes it."""
 
 
+_CHILD = "(eat 96 >/dev/null 2>&1); sleep 12; exit 3"
+_NESTED_CHILD = "(sh -c 'echo 0 > $own/worker/cgroup.procs; exec eat 96' >/dev/null 2>&1); sleep 12; exit 3"
+
+
 def _child_kills(place: Place) -> Iterator[Case]:
-    child = "(eat 96 >/dev/null 2>&1); sleep 12; exit 3"
-    ways = [("child-killed", "a child uses 96, PID 1 ends later with 3", "", child)]
+    alone = _ALONE if place.cgroup == "v2" else ""
     if place.cgroup == "v2":
-        ways[0] = ("child-killed", "a child uses 96, memory.oom.group as the kubelet sets it", "", child)
-        ways.append(("child-killed-alone", "the same, memory.oom.group off", _ALONE, child))
-        nested = "(sh -c 'echo 0 > $own/worker/cgroup.procs; exec eat 96' >/dev/null 2>&1); sleep 12; exit 3"
-        ways.append(("child-killed-in-nested-cgroup", "a child in a nested cgroup of 24Mi uses 96", _NESTED, nested))
-    for name, words, before, script in ways:
-        app = container("app", "48Mi", before + script)
-        if before:
-            app["securityContext"] = {"privileged": True}
-        yield Case(
-            name,
-            words,
-            place,
-            spec(app),
-            Made.CHILD_USE,
-            CHILD,
-            wait=Wait.ENDED,
-            representative=name != "child-killed-in-nested-cgroup",
-        )
-    script = "(eat 96 >/dev/null 2>&1); echo $? > /tmp/code; sleep 100000"
-    app = container("app", "48Mi", (_ALONE if place.cgroup == "v2" else "") + script)
+        pod = spec(container("app", "48Mi", _CHILD))
+        words = "a child uses 96, memory.oom.group as the kubelet sets it"
+        yield Case("child-killed-with-all", words, place, pod, Made.USE, OOM, wait=Wait.ENDED, representative=True)
+        pod = spec(_privileged(_NESTED + _NESTED_CHILD))
+        words = "a child in a nested cgroup of 24Mi uses 96"
+        yield Case("child-killed-in-nested-cgroup", words, place, pod, Made.CHILD_USE, CHILD, wait=Wait.ENDED)
+    off = ", memory.oom.group off" if alone else ""
+    pod, words = spec(_privileged(alone + _CHILD)), f"a child uses 96, PID 1 ends later with 3{off}"
+    yield Case("child-killed", words, place, pod, Made.CHILD_USE, CHILD, wait=Wait.ENDED, representative=True)
+    app = _privileged(f"{alone}(eat 96 >/dev/null 2>&1); echo $? > /tmp/code; sleep 100000")
     # Ready as soon as the child was killed: the kernel log may leave that out.
     probe = {"exec": {"command": ["grep", "-q", "137", "/tmp/code"]}, "periodSeconds": 3, "timeoutSeconds": 10}
     app["readinessProbe"] = probe
-    if place.cgroup == "v2":
-        app["securityContext"] = {"privileged": True}
-    words = "a child uses 96, PID 1 runs on"
+    words = f"a child uses 96, PID 1 runs on{off}"
     yield Case("child-killed-runs-on", words, place, spec(app), Made.CHILD_USE, CHILD)
+
+
+def _privileged(script: str) -> Json:
+    return {**container("app", "48Mi", script), "securityContext": {"privileged": True}}
 
 
 def _not_memory(place: Place) -> Iterator[Case]:
