@@ -9,8 +9,8 @@ from cluster.api import Api, Json, Refused, path_of
 
 from .images import APP
 
-SECONDS = 120.0
-"""Far more than anything here takes: the machine may be busy."""
+SECONDS = 300.0
+"""Far more than anything here takes: the machine may be busy, and a node emulated."""
 SLEEP = ("sleep", "100000")
 
 
