@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from .all_cases import cases
 from .case import Place
 from .look import Row
 from .scenarios import absent
@@ -47,7 +48,9 @@ def write_part(part: Part, folder: Path, *, whole: bool) -> None:
     if file.exists() and not whole:
         earlier = msgspec.json.decode(file.read_bytes(), type=Part)
         anew = {(row.runtime, row.name): row for row in part.rows}
-        kept = [anew.pop((row.runtime, row.name), row) for row in earlier.rows]
+        there = {(case.place.runtime, case.name) for case in cases(part.generation)}
+        rows = (row for row in earlier.rows if (row.runtime, row.name) in there)
+        kept = [anew.pop((row.runtime, row.name), row) for row in rows]
         part = replace(part, rows=[*kept, *anew.values()], minutes=max(part.minutes, earlier.minutes))
     file.write_bytes(msgspec.json.encode(part))
 
