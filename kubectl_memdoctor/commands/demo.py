@@ -8,7 +8,7 @@ Examples:
   kubectl memdoctor demo
 
   # The page of a pod in it
-  kubectl memdoctor demo busybox-deploy-b9b6d4ff9-vwfnq
+  kubectl memdoctor demo busybox-deploy-79798f5954-2qmls
 """
 
 from __future__ import annotations
