@@ -76,8 +76,8 @@ def _head(parts: list[Part]) -> Iterator[str]:
     )
     yield ""
     yield (
-        "A process that the kernel killed is named as its log names it: runc, which starts itself from a copy, is called "
-        "`exe` or by a number there."
+        "A process that the kernel killed is named as its log names it: runc, which starts itself from a copy, is "
+        "called `exe` or by a number there."
     )
     yield ""
     yield f"**{len(rows)} cases: {right} right, {wrong} wrong, {unseen} that nothing in the API shows.**"
