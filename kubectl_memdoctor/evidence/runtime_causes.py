@@ -117,6 +117,9 @@ _GONE = (
         r"\bnon[- ]running container\b",
         r"\bnetwork namespace path\b",
         r"\bsandbox container \S{0,200} ?is not running\b",
+        # https://github.com/containerd/containerd/blob/v2.2.0/core/runtime/v2/shim_manager.go (startShim)
+        r"\bfind shim for sandbox\b",
+        r"\bload sandbox task\b",
         r"\bcannot join network of a non running\b",
         r"\bcontainer \S{0,200} is not running\b",
         r"\bsandbox (?:container )?\S{0,200} ?(?:exited|stopped|terminated|died)\b",
