@@ -103,6 +103,7 @@ GONE = (
     "failed to create containerd task: failed to start shim: can't find shim for sandbox"
     " 0af78d7ea5e2791cae90f38dbf0886128360a8545908acb00d0303f2e619828b: not found"
 )
+STOPPED = 'failed to start containerd task "0af78d7ea5e2": cannot start a stopped process'
 NO_PROGRAM = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed:"
     " unable to start container process: error during container init: exec:"
@@ -115,7 +116,7 @@ NO_PROGRAM = (
     [
         ended("OOMKilled", 137),
         ended("Error", 137),
-        ended("StartError", 128, GONE),
+        ended("StartError", 128, STOPPED),
         ended("ContainerCannotRun", 128, "container init was OOM-killed (memory limit too low?)"),
         ended("Completed", 0),
         waiting("RunContainerError", "container init was OOM-killed (memory limit too low?)"),
@@ -127,6 +128,12 @@ def test_containers_fail_on_their_limit_where_one_has_run(pod: Pod) -> None:
     found = outcome(pod, [], one_has_run=True)
     assert isinstance(found, Failed)
     assert found.stage == "container"
+
+
+def test_a_sandbox_that_is_gone_when_its_container_starts_has_failed() -> None:
+    found = outcome(ended("StartError", 128, GONE), [], one_has_run=True)
+    assert isinstance(found, Failed)
+    assert found.stage == "sandbox"
 
 
 def test_ids_are_left_out() -> None:
