@@ -55,7 +55,7 @@ class Generation:
 
     def missing(self) -> list[Path]:
         wanted = [self.plane.etcd, *(self.kubernetes / name for name in TOOLS), *self.node.values()]
-        return [file for file in wanted if not file.is_file()]
+        return [file for file in dict.fromkeys(wanted) if not file.is_file()]
 
 
 def containerd_module() -> Module:
