@@ -9,16 +9,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from generator import calibrate_rights, cli, rbac, report_schema, rules, sandbox_minimum
+from generator import cli, rbac, report_schema, rules, sandbox_minimum
 
 DOCS = Path(__file__).parent
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.page,
     "rbac.md": rbac.page,
-    "rbac-calibrate.md": calibrate_rights.page,
     "report.schema.json": lambda: report_schema.page((DOCS / "output.md").read_text(encoding="utf-8")),
     "rules.md": rules.page,
     "sandbox-minimum.md": sandbox_minimum.page,
+    "sandbox-minimum.svg": sandbox_minimum.spans_chart,
+    "sandbox-minimum-cpus.svg": sandbox_minimum.cpus_chart,
 }
 
 

@@ -628,7 +628,7 @@ UNHEARD_OF = "the frobnicator could not frobnicate"
         ("300m", OPAQUE, Confidence.CONFIRMED),
         ("300m", UNHEARD_OF, Confidence.CONFIRMED),
         ("4095", "", Confidence.CONFIRMED),
-        ("256Ki", CRUN, Confidence.CONFIRMED),
+        ("128Ki", CRUN, Confidence.CONFIRMED),
         ("1Mi", CRUN, Confidence.LIKELY),
         ("8Ki", OPAQUE, Confidence.LIKELY),
         ("8Ki", UNHEARD_OF, Confidence.POSSIBLE),

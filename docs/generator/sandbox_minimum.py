@@ -1,18 +1,66 @@
-"""docs/sandbox-minimum.md: the measured table that the program decides by, with where each figure comes from."""
+"""docs/sandbox-minimum.md and its charts: the measured table that the program decides by, and how it came about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kubectl_memdoctor.quantity import format_bytes
+from kubectl_memdoctor.runtime_kind import version_key
 from kubectl_memdoctor.sandbox_minimum import HEADROOM, Refusal, Row, Unmeasured, table
 
 from . import GENERATED
+from .span_chart import Bar, Group, chart
 
-INTRODUCTION = """\
-How small a pod-level memory limit a sandbox still starts with, per runtime, version and cgroup version. Between the two
-figures of a row some tries started and some did not. A row stands for all versions that are given with it. How these
-figures are used stands in [how-it-knows.md](how-it-knows.md#what-a-sandbox-needs); `--minimum` replaces them."""
+RULE_OF_THUMB = "https://docs.okd.io/4.10/nodes/containers/nodes-containers-using.html"
+BY_HAND = "By hand"
+"""How rows begin that the lab did not measure."""
+USUAL_CPUS = 2
+"""All runtimes were measured with so many."""
+COLOURS = {("v1", "madvise"): 0, ("v2", "madvise"): 1, ("v2", "always"): 2}
+OTHER_COLOUR = 3
+
+READING = """\
+Left of a bar no pod's sandbox started, right of it every one did; within it, it is chance. The axis doubles from line
+to line. Figures hold for the sandbox alone: the pod's containers need theirs on top, out of the same limit."""
+
+MEANING = """\
+What decides, the largest effect first:
+
+- **runc or crun.** crun needs a fraction of what runc needs.
+- **runc 1.1.15.** It copies itself, a program of more than 10 MB, into the pod's memory
+  ([why](https://github.com/opencontainers/runc/issues/4427)). Whether that counts differs from start to start, hence
+  its long bar. Releases before and after it do not.
+- **The kernel and its settings.** The two kernels differ in version, cgroup version and
+  [transparent huge pages](https://docs.kernel.org/admin-guide/mm/transhuge.html) (`always` or `madvise`, in the chart).
+  With `always` the first byte that a program keeps can cost 2Mi at once. Which of the three does how much was not
+  measured one by one. A node tells of none but the kernel, so a finding counts with all rows that may fit, unless
+  [your own nodes](#your-own-nodes) were measured."""
+
+METHOD = """\
+Each try is what the kubelet does for a pod. A cgroup is made as for the pod and gets the memory limit; containerd is
+asked, through the same interface as by the kubelet, to start a sandbox in it, with the default seccomp profile, a
+read-only root file system and a network namespace of its own. It counts as started when it is ready, and still is after
+half a second (a second in the virtual machine). Then all is removed.
+
+- The network plugin is one that only answers: plugins run in containerd's cgroup, so the pod's limit is not for them.
+- Limits are whole pages, no more than 1/8 apart. The edges are searched by bisection. Each is tried as often as the
+  table says, and counts only when the limits beyond it agree.
+- runc from source is built as its releases are (static, stripped, from 1.1 on position-independent), but with a newer
+  Go. The table has the size of every build.
+- Every limit, how often it was tried and started, and the errors are in
+  [tests/lab/measured](../tests/lab/measured), a file for each build on each kind of machine. `make lab` measures, on
+  Linux as root: natively under cgroup v1, and in virtual machines (qemu) under both versions. What is missing there it
+  measures next."""
+
+YOUR_OWN = """\
+`calibrate` finds the minimum of a node by starting pods with falling limits on it:
+
+```console
+$ kubectl memdoctor calibrate --node worker-1
+```
+
+With `--save` later runs use the figures instead of this table, for all nodes of the same kind. `--minimum` takes a
+figure from elsewhere. [cli.md](cli.md#kubectl-memdoctor-calibrate) has all of it."""
 
 REFUSALS = """\
 Some engines refuse a limit under a minimum of their own, before any runtime is asked. A minimum that is not fixed can
@@ -32,11 +80,24 @@ def page() -> str:
     parts = [
         GENERATED,
         "# What a sandbox needs, measured",
-        INTRODUCTION,
+        _introduction(),
+        f"![{_described()}](sandbox-minimum.svg)",
+        READING,
+        MEANING,
+        "## The number of CPUs",
+        _cpus(),
+        "![The same spans by number of CPUs](sandbox-minimum-cpus.svg)",
+        "## Your own nodes",
+        YOUR_OWN,
+        "## Every figure",
+        "A row stands for all versions that are given with it.",
         _table(
             ["runtime", "versions", "cgroup", "none started up to", "all started from", "where", "when", "how"],
             map(_row, known.rows),
         ),
+        "## How it was measured",
+        METHOD,
+        *_by_hand(),
         "## What engines refuse",
         REFUSALS,
         _table(["engine", "versions", "runtime", "minimum", "fixed", "from source"], map(_refusal, known.refusals)),
@@ -49,8 +110,110 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def spans_chart() -> str:
+    """sandbox-minimum.svg"""
+    rows = [row for row in table().rows if row.cpus in (None, USUAL_CPUS)]
+    groups = [Group(name, tuple(map(_kernel_bar, members))) for name, members in _builds(rows).items()]
+    return chart("Memory limit with which a pod's sandbox starts", _described(), "cgroup, huge pages", groups)
+
+
+def cpus_chart() -> str:
+    """sandbox-minimum-cpus.svg"""
+    counted = [row for rows in _counted_builds().values() for row in rows]
+    groups = [Group(name, tuple(map(_cpus_bar, members))) for name, members in _builds(counted).items()]
+    return chart(
+        "Memory limit with which it starts, by number of CPUs", " ".join(_cpus().split()), "cgroup, huge pages", groups
+    )
+
+
+def _introduction() -> str:
+    rows = table().rows
+    most = max(rows, key=lambda row: row.ran_bytes)
+    least = min(rows, key=lambda row: row.failed_bytes)
+    low, high = format_bytes(least.failed_bytes), format_bytes(most.ran_bytes)
+    return f"""\
+A pod's memory limit must leave room for its sandbox, before any container starts. How much depends on the container
+runtime: from more than {low} ({least.runtime} {least.version}) up to {high} ({most.runtime} {most.version}). How the
+program uses these figures stands in [how-it-knows.md](how-it-knows.md#what-a-sandbox-needs)."""
+
+
+def _by_hand() -> Iterator[str]:
+    names = [f"{row.runtime} {row.version} ({row.cgroup})" for row in table().rows if row.how.startswith(BY_HAND)]
+    if names:
+        yield f"""\
+Not measured so, but {BY_HAND.lower()} and with less care: {", ".join(names)}. Such a row stays until its versions are
+measured with both settings of huge pages; beside newer rows it only widens what is not known."""
+
+
+def _described() -> str:
+    rows = [row for row in table().rows if row.cpus in (None, USUAL_CPUS)]
+    spans = {
+        runtime: (min(row.failed_bytes for row in own), max(row.ran_bytes for row in own))
+        for runtime in sorted({row.runtime for row in rows})
+        if (own := [row for row in rows if row.runtime == runtime])
+    }
+    said = ", ".join(
+        f"{runtime} between {format_bytes(low)} and {format_bytes(high)}" for runtime, (low, high) in spans.items()
+    )
+    return f"Spans of memory limits, per runtime, cgroup version and huge pages: {said}"
+
+
+def _cpus() -> str:
+    """What the measurements say of it, without judging it."""
+    kinds = _counted_builds().values()
+    counts = sorted({_count(row) for rows in kinds for row in rows})
+    changes = sorted(max(rows, key=_count).ran_bytes / min(rows, key=_count).ran_bytes for rows in kinds)
+    return f"""\
+Between {counts[0]} and {counts[-1]} CPUs the limit from which all sandboxes start changed to {changes[0]:.1f} to \
+{changes[-1]:.1f} times of what it was,
+over {len(changes)} builds and kinds of machine. Limits were tried in steps of up to 1.125 times. What old kernels
+charge for each CPU of large machines ([half a MiB, as a rule of thumb]({RULE_OF_THUMB})) is reckoned on top."""
+
+
+def _count(row: Row) -> int:
+    return row.cpus or 0
+
+
+def _builds(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Smallest runtime first."""
+    ordered = sorted(
+        rows, key=lambda row: (row.runtime, version_key(row.version), row.version, row.cgroup, _kind(row), _count(row))
+    )
+    builds: dict[str, list[Row]] = {}
+    for row in ordered:
+        builds.setdefault(f"{row.runtime} {row.version}", []).append(row)
+    return builds
+
+
+def _counted_builds() -> dict[str, list[Row]]:
+    """Those of one kind of kernel that were measured with several numbers of CPUs."""
+    kinds: dict[str, list[Row]] = {}
+    for name, rows in _builds(row for row in table().rows if row.cpus).items():
+        for row in rows:
+            kinds.setdefault(f"{name}, {_kind(row)}", []).append(row)
+    return {name: sorted(rows, key=_count) for name, rows in kinds.items() if len(rows) > 1}
+
+
+def _kind(row: Row) -> str:
+    if row.source:
+        return f"{row.cgroup}, reported"
+    if row.how.startswith(BY_HAND):
+        return f"{row.cgroup}, by hand"
+    return f"{row.cgroup}, {row.huge_pages}" if row.huge_pages else row.cgroup
+
+
+def _kernel_bar(row: Row) -> Bar:
+    return Bar(_kind(row), row.failed_bytes, row.ran_bytes, COLOURS.get((row.cgroup, row.huge_pages), OTHER_COLOUR))
+
+
+def _cpus_bar(row: Row) -> Bar:
+    noun = "CPU" if row.cpus == 1 else "CPUs"
+    colour = COLOURS.get((row.cgroup, row.huge_pages), OTHER_COLOUR)
+    return Bar(f"{_kind(row)}, {row.cpus} {noun}", row.failed_bytes, row.ran_bytes, colour)
+
+
 def _row(row: Row) -> list[str]:
-    measured = f"{_versions(row.since, row.before)} (measured: {row.version})"
+    measured = f"{_versions(row.since, row.before)} ({'reported' if row.source else 'measured'}: {row.version})"
     figures = [format_bytes(row.failed_bytes), format_bytes(row.ran_bytes)]
     return [row.runtime, measured, row.cgroup, *figures, row.where, row.taken, row.how]
 
