@@ -72,7 +72,6 @@ class Row:
     said: str
     rule: str
     """Whose case it is: the finding's that was wanted; the one that might have fired where none was."""
-    stage: str
     fault: str
     unseen: str
 
@@ -110,7 +109,6 @@ def _row(entry: Judged, edge_bytes: int) -> Row:
         happened=_happened(case, facts),
         said=" + ".join(said(finding) for finding in findings) or "nothing",
         rule=_rule(case, expectation(case, facts, edge_bytes), findings),
-        stage=facts.stage.value,
         fault="; ".join(faults),
         unseen=expectation(case, facts, edge_bytes).unseen,
     )

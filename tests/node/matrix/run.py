@@ -66,9 +66,6 @@ class Runner:
     api: Api
     doctor: Doctor
     tell: Callable[[str], None]
-    paces: dict[str, Pace] = field(default_factory=lambda: PACES)
-    prefix: str = "matrix"
-    """Of the names of its namespaces."""
 
     def run(self, cases: Iterable[Case]) -> list[Judged]:
         """In the order of `cases`; both nodes at once. Raises what the cluster raises."""
@@ -82,16 +79,16 @@ class Runner:
         """Those without a sandbox image come last, by themselves: the node can do nothing else meanwhile."""
         cgroup, cases = asked
         node = self.cluster.nodes[cgroup]
-        judged = self._each([case for case in cases if not case.without_sandbox_image], node, self.paces[cgroup])
+        judged = self._each([case for case in cases if not case.without_sandbox_image], node, PACES[cgroup])
         left = [case for case in cases if case.without_sandbox_image]
         if left:
             with self.cluster.without_image(node, PAUSE):
-                judged += self._each(left, node, self.paces[cgroup])
+                judged += self._each(left, node, PACES[cgroup])
         return judged
 
     def _each(self, cases: list[Case], node: str, pace: Pace) -> list[Judged]:
         """Makes the next ones as soon as others are through."""
-        namespace = f"{self.prefix}-{node}"
+        namespace = f"matrix-{node}"
         self._namespace(namespace)
         waiting, watched, judged = deque(cases), list[_Watched](), list[Judged]()
         try:

@@ -84,14 +84,13 @@ def file_stem(case: Case, *, fires: bool) -> str:
     return f"{'fires' if fires else 'silent'}-{place.generation}-{place.cgroup}-{place.runtime}-{case.name}"
 
 
-def save(judged: Judged, runtime: str, rule: str, folder: Path = CASES) -> Path:
+def save(judged: Judged, runtime: str, rule: str) -> None:
     """Writes the case under `rule`, whose finding it shows or might have shown; what an earlier run wrote goes."""
     text = text_of(judged.objects, provenance(judged.case, judged.objects, runtime))
     fires = any(finding["rule"] == rule for finding in judged.of_recording.findings)
     for stem in (file_stem(judged.case, fires=either) for either in (True, False)):
-        for earlier in folder.glob(f"*/{stem}.*"):
+        for earlier in CASES.glob(f"*/{stem}.*"):
             earlier.unlink()
-    file = folder / rule / f"{file_stem(judged.case, fires=fires)}.yaml"
+    file = CASES / rule / f"{file_stem(judged.case, fires=fires)}.yaml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
-    return file
