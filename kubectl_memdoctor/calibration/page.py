@@ -32,7 +32,8 @@ def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> It
     yield f"This makes, in the cluster {server}:"
     yield f"  {run.place}"
     for target in targets:
-        yield f"  at most {MOST_PODS} pods on node {target.name}, {MOST_AT_ONCE} at a time: {_tried(target)}"
+        yield f"  at most {MOST_PODS} pods on node {target.name}, {MOST_AT_ONCE} at a time"
+        yield f"    {_tried(target)}"
         yield from (f"    {remark}" for remark in _remarks(target))
     yield "All of it is removed at the end, also when it is interrupted."
     if saves:
@@ -42,7 +43,7 @@ def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> It
 
 def _tried(target: Target) -> str:
     limits = grid(target.runtime.overhead_bytes)
-    return f"{target.image.name} with memory limits between {format_bytes(limits[0])} and {format_bytes(limits[-1])}"
+    return f"image {target.image.name}, memory limits from {format_bytes(limits[0])} to {format_bytes(limits[-1])}"
 
 
 def _remarks(target: Target) -> Iterator[str]:
@@ -85,7 +86,7 @@ def _result(measurement: Measurement, node: NodeRun) -> Iterator[str]:
     yield f"  {_spread(measurement)}"
     span = sandbox_span(measurement.tries)
     if span.enough_bytes < measurement.ready_bytes:
-        yield f"  Their sandboxes alone start with {format_bytes(span.enough_bytes)} or more."
+        yield f"  Sandboxes alone start with {format_bytes(span.enough_bytes)}; their containers need the rest."
     if node.remark:
         yield f"  Not closer, since {node.remark}."
     yield f"  {described(measurement.pool)}"
@@ -108,11 +109,11 @@ def _spread(measurement: Measurement) -> str:
     """From no pod to every pod, in one sentence."""
     never, failed, ready = measurement.none_ready_bytes, measurement.failed_bytes, measurement.ready_bytes
     if not failed:
-        return f"Even the smallest limit that was tried, {format_bytes(ready)}, was enough every time."
+        return f"Even {format_bytes(ready)}, the smallest limit that was tried, was enough every time."
     if never == failed:
-        return f"With {format_bytes(failed)} none of them did; there is no span in which it is chance."
-    lower = f"up to {format_bytes(never)} none did, " if never else ""
-    return f"It is chance below that: {lower}with {format_bytes(failed)} only some."
+        return f"With {format_bytes(failed)} none did."
+    lower = f", with {format_bytes(never)} none" if never else ""
+    return f"With {format_bytes(failed)} only some did{lower}: in between it is chance."
 
 
 def manifests(objects: Sequence[Manifest], output: str) -> str:

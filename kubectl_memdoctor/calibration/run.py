@@ -255,12 +255,13 @@ class Calibration:
         self._delete(watched)
         node.gone_by = self._clock.now() + GONE_SECONDS
         if all(entry.ended for entry in node.pods.values()):
-            self._tell_step(node, limit)
+            self._tell_step(node)
 
-    def _tell_step(self, node: NodeRun, limit: int) -> None:
-        so_far = next(entry for entry in node.tries if entry.limit_bytes == limit)
-        counts = f"{so_far.ready} of {so_far.ready + so_far.failed} pods ready"
-        self._tell(f"node {node.target.name}: {quantity.format_bytes(limit)}: {counts}")
+    def _tell_step(self, node: NodeRun) -> None:
+        failed, ready = failed_bytes(node.tries), ready_bytes(node.tries)
+        too_little = f"{quantity.format_bytes(failed)} is too little, " if failed else ""
+        enough = f"{quantity.format_bytes(ready)} is enough so far" if ready else "nothing was enough yet"
+        self._tell(f"node {node.target.name}, {pods_of(node.tries)} pods: {too_little}{enough}")
 
     def _stop_at(self, node: NodeRun, obstacle: str) -> None:
         """The other nodes go on."""

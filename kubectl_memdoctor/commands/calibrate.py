@@ -38,7 +38,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, NOTHING_FOUND, CouldNotLook, UsageError
 from kubectl_memdoctor.flags import (
@@ -235,21 +235,22 @@ class _Command:
 
         server = self._source.connection.server
         for text in plan(run, targets, server, saves=self._line.flag(SAVE)):
-            self._say(text)
+            self._say(text, self._screen.err)
         for entry in left:
             if entry.is_abandoned(self._source.now()):
-                self._say(f"Removed first, left by an earlier run: {entry.names()}")
+                self._screen.say(f"Removed first, left by an earlier run: {entry.names()}")
             else:
-                self._say(
+                self._screen.say(
                     f"Left alone, since its run may still be under way: {entry.names()} ({PROGRAM} calibrate --clean"
                     " removes it)"
                 )
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, stream: TextIO) -> None:
+        """A line of the cluster's words, indented as it is."""
         from kubectl_memdoctor.clean import clean
 
         indent = len(text) - len(text.lstrip(" "))
-        print(" " * indent + clean(text[indent:]), file=self._screen.err)
+        print(" " * indent + clean(text[indent:]), file=stream)
 
     def _dry_run(self, run: Run, targets: Sequence[Target]) -> None:
         from kubectl_memdoctor.calibration import manifests, page
@@ -267,7 +268,7 @@ class _Command:
             print(page.manifests([place, *pods], output), file=self._screen.out)
             return
         for text in page.plan(run, targets, self._source.connection.server, saves=self._line.flag(SAVE)):
-            print(text, file=self._screen.out)
+            self._say(text, self._screen.out)
         self._screen.say(f"Nothing was made ({self._line.text(DRY_RUN)} dry run).")
 
     def _measure(self, run: Run, targets: Sequence[Target], left: list[Leftover], refusals: tuple[str, ...]) -> int:
@@ -304,9 +305,11 @@ class _Command:
         if not measurements:
             return
         output = self._line.text(OUTPUT)
-        rows = [measured(measurements, output)] if output else results(measurements, nodes)
-        for text in rows:
-            print(text, file=self._screen.out)
+        if output:
+            print(measured(measurements, output), file=self._screen.out)
+        else:
+            for text in results(measurements, nodes):
+                self._say(text, self._screen.out)
         self._screen.out.flush()
 
     def _keep(self, measurements: Sequence[Measurement]) -> list[str]:
@@ -355,6 +358,6 @@ def _how_to_keep(measurements: Sequence[Measurement]) -> str:
 
     largest = format_bytes(max(entry.ready_bytes for entry in measurements))
     return (
-        "To have it used: calibrate --save keeps it in the cluster, --output-file=FILE in a file for --minimum-from;"
-        f" or pass --minimum={largest}."
+        "To have it used, measure with --save (for all who use this cluster) or --output-file=FILE (for"
+        f" --minimum-from), or pass --minimum={largest}."
     )

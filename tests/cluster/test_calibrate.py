@@ -153,7 +153,7 @@ def test_containers_that_fail(calibrating: Calibrating, stand_ins: StandIns) -> 
         ran = calibrating.quickly("--yes")
     assert ran.code == 0
     assert "pods start with a memory limit of 384Ki or more" in ran.out
-    assert "Their sandboxes alone start with 160Ki or more." in ran.out
+    assert "Sandboxes alone start with 160Ki; their containers need the rest." in ran.out
     assert "0 of 4     container: read init-p: connection reset by peer" in ran.out
     assert "sandbox: cannot start a stopped process" in ran.out
 
@@ -308,7 +308,8 @@ def test_whoever_does_not_agree_gets_nothing_made(calibrating: Calibrating, stan
     code, seen = calibrating.at_terminal(f"{answer}\r", "--node", NODE)
     assert code == 2
     assert "Do you want to continue? (y/N): " in seen
-    assert f"at most 30 pods on node {NODE}, 4 at a time: {PAUSE} with memory limits between 16Ki and 1Gi" in seen
+    assert f"at most 30 pods on node {NODE}, 4 at a time\r\n" in seen
+    assert f"image {PAUSE}, memory limits from 16Ki to 1Gi" in seen
     assert seen.rstrip().endswith("Nothing was made.")
     assert remains(stand_ins.api) == []
 
