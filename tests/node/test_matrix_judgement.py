@@ -61,6 +61,11 @@ def test_a_sandbox_that_fails_in_opaque_words_is_not_certain() -> None:
     assert wanted(case("2mi"), facts(OPAQUE, ENOMEM)) == [(Said(SANDBOX, "critical", "confirmed"),)]
 
 
+def test_the_limit_that_decides_is_that_of_the_pod() -> None:
+    spec = {"containers": [{"name": "app", "resources": {"limits": {"memory": "300m"}}}]}
+    assert wanted(case("init-decides"), facts(OPAQUE, spec=spec)) == [(Said(SANDBOX, "critical", "likely"),)]
+
+
 def test_a_full_volume_comes_before_the_sandbox() -> None:
     (ways,) = wanted(case("300m-with-token"), facts(FULL))
     assert ways == (Said("volume-memory-limit-too-small", "critical", "confirmed"),)

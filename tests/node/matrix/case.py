@@ -70,6 +70,8 @@ class Case:
     """Of the error (a pattern) with which a sandbox fails that something else than memory stops."""
     limit_bytes: int | None = None
     """Of the limit matrix: what the pod's cgroup gets."""
+    deciding_bytes: int | None = None
+    """The limit that decides, where that is not the smallest one of a container."""
     token: bool = False
     objects: tuple[Json, ...] = ()
     """The RuntimeClass that it names, or a LimitRange that admits it: then it has a namespace of its own."""

@@ -92,13 +92,14 @@ def _container(case: Case, facts: Facts) -> Said:
 
 def _surest(case: Case, facts: Facts) -> str:
     """Confirmed is what memory's own words say, or what holds for any limit under one page."""
-    return "confirmed" if facts.memory_named or smallest_limit(case, facts) < PAGE else "likely"
+    return "confirmed" if facts.memory_named or deciding_limit(case, facts) < PAGE else "likely"
 
 
-def smallest_limit(case: Case, facts: Facts) -> int:
-    """Bytes that the matrix knows, else those of the pod's smallest container limit."""
-    if case.limit_bytes is not None:
-        return case.limit_bytes
+def deciding_limit(case: Case, facts: Facts) -> int:
+    """Bytes that the case tells, else those of the pod's smallest limit."""
+    told = case.limit_bytes or case.deciding_bytes
+    if told is not None:
+        return told
     spec = facts.pod["spec"]
     limits = [entry.get("resources", {}).get("limits", {}).get("memory") for entry in spec["containers"]]
     return min(_bytes(text) for text in (*limits, spec.get("resources", {}).get("limits", {}).get("memory")) if text)

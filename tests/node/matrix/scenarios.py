@@ -86,10 +86,12 @@ def _limits_from_elsewhere(place: Place) -> Iterator[Case]:
         spec(small, initContainers=[setup]),
         Made.LIMIT,
         SANDBOX,
+        deciding_bytes=64 << 10,
         representative=True,
     )
     pod = spec(container("app", "32Ki"), initContainers=[sidecar("proxy", "32Ki")])
-    yield Case("with-sidecar", "container 32Ki, sidecar 32Ki", place, pod, Made.LIMIT, SANDBOX)
+    words = "container 32Ki, sidecar 32Ki"
+    yield Case("with-sidecar", words, place, pod, Made.LIMIT, SANDBOX, deciding_bytes=64 << 10)
     pod = spec(small, container("logs", TINY))
     yield Case("sum-of-two", "two containers of 300m each", place, pod, Made.LIMIT, SANDBOX)
     overhead = runtime_class(f"{place.runtime}-overhead-64ki", place.runtime, "64Ki")
@@ -100,6 +102,7 @@ def _limits_from_elsewhere(place: Place) -> Iterator[Case]:
         spec(small),
         Made.LIMIT,
         SANDBOX,
+        deciding_bytes=(64 << 10) + 1,
         objects=(overhead,),
         runtime_class=overhead["metadata"]["name"],
     )
