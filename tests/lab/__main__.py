@@ -27,8 +27,8 @@ from node.programs import GENERATIONS, generation
 
 from .bisection import Effort, Search, SearchError, grid
 from .containerd import Containerd, containerd
-from .measurement import HUGE_PAGES, Conditions, Measurement, file_of, huge_pages, measured_steps, read, write
-from .place import Place, host, obstacle, virtual
+from .measurement import Conditions, Measurement, file_of, measured_steps, own_huge_pages, read, write
+from .place import FAILURES, Place, host, obstacle, virtual
 from .runtimes import Runtime, runtimes
 
 LIMITS = grid(16 << 10, 64 << 20)
@@ -52,7 +52,7 @@ class Part:
 
 def plan() -> tuple[Part, ...]:
     """Each set of conditions, the most telling first."""
-    own = huge_pages(HUGE_PAGES.read_text())
+    own = own_huge_pages()
     return (
         *(Part(Conditions(where="host", cgroup="v1", cpus=cpus, huge_pages=own), ON_HOST, ()) for cpus in (2, 1)),
         _virtual("v2", 2, "always", IN_MACHINE),
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     try:
         _measure_all(arguments)
-    except (BuildError, SearchError) as error:
+    except (BuildError, SearchError, *FAILURES) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ MASKS = ((r"\b[0-9a-f]{64}\b", "<id>"), (r"pod\d+-\d+", "<pod>"), (r"(/proc|pid|
 """What differs from try to try in an error that is the same."""
 
 
+HugePages = Literal["always", "madvise", "never"]
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -28,7 +29,7 @@ class Conditions(_Entry, frozen=True, kw_only=True):
     """`machine`: a virtual one, in qemu's software emulation."""
     cgroup: Literal["v1", "v2"]
     cpus: int
-    huge_pages: Literal["always", "madvise", "never"]
+    huge_pages: HugePages
     """Transparent ones. With `always` whatever a Go program touches first of its heap may cost it 2 MiB."""
 
     @property
@@ -81,9 +82,11 @@ class Measurement(_Entry, frozen=True, kw_only=True):
         return file_of(self.conditions, self.handler)
 
 
-def huge_pages(text: str) -> Any:
-    """`always [madvise] never` -> `madvise`"""
-    return text.partition("[")[2].partition("]")[0]
+def own_huge_pages() -> HugePages:
+    """How this machine is set: the file reads `always [madvise] never`."""
+    text = HUGE_PAGES.read_text() if HUGE_PAGES.exists() else "[never]"
+    settings: tuple[HugePages, ...] = ("always", "madvise", "never")
+    return next(setting for setting in settings if f"[{setting}]" in text)
 
 
 def file_of(conditions: Conditions, handler: str) -> Path:

@@ -19,13 +19,16 @@ from node.images import PAUSE, images
 from node.machine.boot import Machine, machine
 from node.machine.content import content_hash
 from node.machine.root_image import root_image, with_libraries
+from node.machine.shell import Gone
+from node.place import CommandFailed
 
 from .bisection import Attempt, Try
 from .containerd import Containerd
-from .measurement import HUGE_PAGES, Conditions, huge_pages, masked
+from .measurement import HUGE_PAGES, Conditions, masked, own_huge_pages
 from .runtimes import Runtime
 
 SOURCES = Path(__file__).parent / "go/try"
+FAILURES = (CommandFailed, Gone, subprocess.TimeoutExpired)
 START_SECONDS = 600.0
 TRY_SECONDS = 1200.0
 """The most that one try may take: its own deadline, and that of the removal."""
@@ -42,8 +45,7 @@ class Place:
     containerds: tuple[Containerd, ...]
     program: Path
     run: Callable[[Sequence[str], float], str]
-    """Runs a program there, for so many seconds at most, and returns what it prints. Raises an exception of its own
-    kind when that fails."""
+    """Runs a program there, for so many seconds at most, and returns what it prints. Raises one of FAILURES."""
 
     @property
     def settle_seconds(self) -> float:
@@ -67,7 +69,7 @@ class Place:
         for _ in range(PATIENCE - 1):
             try:
                 return self.run(command, seconds)
-            except Exception as failure:
+            except FAILURES as failure:
                 print(f"once more: {failure}", file=sys.stderr, flush=True)
         return self.run(command, seconds)
 
@@ -94,7 +96,7 @@ def host(containerds: Sequence[Containerd], cpus: int) -> Iterator[Place]:
     if len(present) < cpus:
         raise BuildError(f"this machine has {len(present)} CPUs, not {cpus}")
     pinned = ["taskset", "--cpu-list", ",".join(map(str, present[:cpus]))] if cpus < len(present) else []
-    conditions = Conditions(where="host", cgroup="v1", cpus=cpus, huge_pages=huge_pages(HUGE_PAGES.read_text()))
+    conditions = Conditions(where="host", cgroup="v1", cpus=cpus, huge_pages=own_huge_pages())
     cpus_by = "affinity of containerd and of all that it starts" if pinned else "all that it has"
     with ExitStack() as stack:
         for one in containerds:
@@ -111,7 +113,7 @@ def host(containerds: Sequence[Containerd], cpus: int) -> Iterator[Place]:
 def _here(argv: Sequence[str], seconds: float) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{argv[0]} left with {done.returncode}: {done.stderr.strip()}")
+        raise CommandFailed(f"{argv[0]} left with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -167,7 +169,7 @@ def _wait_until_it_answers(run: Callable[[Sequence[str], float], str], one: Cont
     while True:
         try:
             run(one.ctr("version"), START_SECONDS)
-        except Exception:
+        except FAILURES:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
