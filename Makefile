@@ -56,6 +56,7 @@ bench: $(VENV)/installed-test
 
 goldens: $(VENV)/installed-test
 	$(BIN)/pytest -q tests/test_cases.py --update-goldens
+	PYTHONPATH=tests $(BIN)/python -m node.matrix --again
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

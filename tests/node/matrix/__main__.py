@@ -1,7 +1,7 @@
 """Runs the whole matrix, or a part: `PYTHONPATH=tests python -m node.matrix [-g GENERATION] [-c v1|v2] [-k REGEX]`.
 
-What comes out is kept in the cache folder; docs/accuracy.md is written from what is kept there, and each case under
-tests/cases. Exit code 1 when any verdict is wrong.
+Writes what it finds to found/, docs/accuracy.md from that, and each case under tests/cases. With `--again` nothing is
+run: what was recorded is judged by its goldens. Exit code 1 when any verdict is wrong.
 """
 
 from __future__ import annotations
@@ -15,30 +15,42 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.memdoctor import new_shell
-from cluster.programs import CACHE
 
 from node.cluster import NodeCluster, node_cluster
 from node.programs import GENERATIONS, Generation, generation
 
 from . import accuracy, save
+from .again import judged_again
 from .all_cases import cases
 from .case import Case
 from .doctor import Doctor
 from .look import Judged, Row, rows
 from .run import Runner
 
-KEPT = CACHE / "matrix"
-
 
 def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
+    wrong = _again() if asked.again else _run_all(asked)
+    accuracy.PAGE.write_text(accuracy.page(accuracy.read_parts()))
+    return 1 if wrong else 0
+
+
+def _again() -> int:
+    """The number of wrong verdicts."""
+    parts = [judged_again(part) for part in accuracy.read_parts()]
+    for part in parts:
+        accuracy.write_part(part, whole=True)
+    return sum(_told(part.rows) for part in parts)
+
+
+def _run_all(asked: argparse.Namespace) -> int:
+    """The number of wrong verdicts."""
     wrong = 0
     for name in asked.generation or GENERATIONS:
         chosen = [case for case in cases(name) if case.place.cgroup in (asked.cgroup or ("v1", "v2"))]
         chosen = [case for case in chosen if re.search(asked.only, f"{case.place.runtime}-{case.name}")]
         wrong += _run(generation(name), chosen, whole=not asked.only)
-    accuracy.PAGE.write_text(accuracy.page(accuracy.read_parts(KEPT)))
-    return 1 if wrong else 0
+    return wrong
 
 
 def _asked(arguments: list[str]) -> argparse.Namespace:
@@ -46,6 +58,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-g", "--generation", action="append", choices=GENERATIONS)
     parser.add_argument("-c", "--cgroup", action="append", choices=("v1", "v2"))
     parser.add_argument("-k", "--only", default="", help="only cases whose RUNTIME-NAME has this pattern")
+    parser.add_argument("--again", action="store_true", help="judge what was recorded anew")
     return parser.parse_args(arguments)
 
 
@@ -61,7 +74,7 @@ def _run(chosen: Generation, made: list[Case], *, whole: bool) -> int:
         of_node = [entry for entry in judged if entry.case.place.cgroup == cgroup]
         found = rows(of_node)
         wrong += _told(found)
-        accuracy.write_part(_part(chosen, cgroup, of_node, found, minutes), KEPT, whole=whole)
+        accuracy.write_part(_part(chosen, cgroup, of_node, found, minutes), whole=whole)
         for entry, row in zip(of_node, found, strict=True):
             save.save(entry, runtime_words(chosen, entry.case), row.rule)
     return wrong

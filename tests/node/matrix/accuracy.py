@@ -16,6 +16,8 @@ from .look import Row
 from .scenarios import absent
 
 PAGE = Path(__file__).parents[3] / "docs" / "accuracy.md"
+FOUND = Path(__file__).parent / "found"
+"""What runs have found, one file for each kind of node: the page is made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +37,28 @@ class Part:
     rows: list[Row]
 
 
-def read_parts(folder: Path) -> list[Part]:
-    """What runs have left there, in the page's order."""
-    parts = [msgspec.json.decode(file.read_bytes(), type=Part) for file in folder.glob("*.json")]
+def read_parts() -> list[Part]:
+    """What runs have left, in the page's order."""
+    parts = [_read(file) for file in FOUND.glob("*.json")]
     return sorted(parts, key=lambda part: (part.generation != "distribution", part.cgroup))
 
 
-def write_part(part: Part, folder: Path, *, whole: bool) -> None:
+def _read(file: Path) -> Part:
+    return msgspec.json.decode(file.read_bytes(), type=Part)
+
+
+def write_part(part: Part, *, whole: bool) -> None:
     """Unless all cases were run, the rows of the others stay as they were."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{part.generation}-{part.cgroup}.json"
+    FOUND.mkdir(exist_ok=True)
+    file = FOUND / f"{part.generation}-{part.cgroup}.json"
     if file.exists() and not whole:
-        earlier = msgspec.json.decode(file.read_bytes(), type=Part)
+        earlier = _read(file)
         anew = {(row.runtime, row.name): row for row in part.rows}
         there = {(case.place.runtime, case.name) for case in cases(part.generation)}
         rows = (row for row in earlier.rows if (row.runtime, row.name) in there)
         kept = [anew.pop((row.runtime, row.name), row) for row in rows]
         part = replace(part, rows=[*kept, *anew.values()], minutes=max(part.minutes, earlier.minutes))
-    file.write_bytes(msgspec.json.encode(part))
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(part), indent=1) + b"\n")
 
 
 def page(parts: list[Part]) -> str:
@@ -78,6 +84,11 @@ def _head(parts: list[Part]) -> Iterator[str]:
     yield (
         "A process that the kernel killed is named as its log names it: runc, which starts itself from a copy, is "
         "called `exe` or by a number there."
+    )
+    yield ""
+    yield (
+        "After a change of the program, `make goldens` judges the recordings of the last run anew: what happened stays, "
+        "what memdoctor said is what it says now."
     )
     yield ""
     yield f"**{len(rows)} cases: {right} right, {wrong} wrong, {unseen} that nothing in the API shows.**"

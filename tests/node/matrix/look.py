@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.api import Json
@@ -78,26 +79,25 @@ class Row:
 
 def rows(judged: list[Judged]) -> list[Row]:
     """`judged` holds all cases of a node: how a pod that runs is judged depends on which others failed."""
-    edges = _edges(judged)
+    edges = edges_of((entry.case, entry.of_pod.after) for entry in judged)
     return [_row(entry, edges.get(entry.case.place.runtime, 0)) for entry in judged]
 
 
-def _edges(judged: list[Judged]) -> dict[str, int]:
-    """Runtime -> the largest limit (bytes) of the matrix with which a start failed."""
+def edges_of(found: Iterable[tuple[Case, Facts]]) -> dict[str, int]:
+    """Runtime -> the largest limit (bytes) of the matrix with which a start failed, on one node."""
     edges: dict[str, int] = {}
-    for entry in judged:
-        limit, facts = entry.case.limit_bytes, entry.of_pod.after
-        if limit is not None and (facts.stage is not Stage.RUNNING or facts.sandbox_failures):
-            edges[entry.case.place.runtime] = max(limit, edges.get(entry.case.place.runtime, 0))
+    for case, facts in found:
+        if case.limit_bytes is not None and (facts.stage is not Stage.RUNNING or facts.sandbox_failures):
+            edges[case.place.runtime] = max(case.limit_bytes, edges.get(case.place.runtime, 0))
     return edges
 
 
 def _row(entry: Judged, edge_bytes: int) -> Row:
-    case, facts = entry.case, entry.of_pod.after
+    case, facts, findings = entry.case, entry.of_pod.after, entry.of_pod.findings
     looks = {"": entry.of_pod, "ns: ": entry.of_namespace, "its recording: ": entry.of_recording}
     found = {where: look.fault(case, edge_bytes) for where, look in looks.items()}
     faults = [f"{where}{fault}" for where, fault in found.items() if fault] + _not_as_made(entry)
-    findings = [f for f in entry.of_pod.findings if f["involvedObject"]["kind"] == "Pod"]
+    expected = expectation(case, facts, edge_bytes)
     return Row(
         generation=case.place.generation,
         cgroup=case.place.cgroup,
@@ -107,11 +107,16 @@ def _row(entry: Judged, edge_bytes: int) -> Row:
         token=case.token,
         of_limits=case.limit_bytes is not None,
         happened=_happened(case, facts),
-        said=" + ".join(said(finding) for finding in findings) or "nothing",
-        rule=_rule(case, expectation(case, facts, edge_bytes), findings),
+        said=said_of(findings),
+        rule=rule_of(case, expected, findings),
         fault="; ".join(faults),
-        unseen=expectation(case, facts, edge_bytes).unseen,
+        unseen=expected.unseen,
     )
+
+
+def said_of(findings: list[Json]) -> str:
+    """What was said of the pod, in words."""
+    return " + ".join(said(finding) for finding in findings if finding["involvedObject"]["kind"] == "Pod") or "nothing"
 
 
 def _happened(case: Case, facts: Facts) -> str:
@@ -120,7 +125,8 @@ def _happened(case: Case, facts: Facts) -> str:
     return facts.words()
 
 
-def _rule(case: Case, expected: Expectation, findings: list[Json]) -> str:
+def rule_of(case: Case, expected: Expectation, findings: list[Json]) -> str:
+    """The rule whose case it is."""
     wanted = next((entry for entry in expected.wanted if entry.of == "Pod"), None)
     if wanted is None:
         return case.silent_rule
