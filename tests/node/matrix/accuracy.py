@@ -87,8 +87,8 @@ def _head(parts: list[Part]) -> Iterator[str]:
     )
     yield ""
     yield (
-        "After a change of the program, `make goldens` judges the recordings of the last run anew: what happened stays, "
-        "what memdoctor said is what it says now."
+        "After a change of the program, `make goldens` judges the recordings of the last run anew: what happened "
+        "stays, what memdoctor said is what it says now."
     )
     yield ""
     yield f"**{len(rows)} cases: {right} right, {wrong} wrong, {unseen} that nothing in the API shows.**"
