@@ -124,11 +124,11 @@ class Calibration:
                 self._stop()
 
     def measurements(self) -> Iterator[Measurement]:
-        """Of the nodes that have a figure."""
+        """Of the nodes that are done and have a figure: also where the run ended before others were."""
         taken_at = self._source.now()
         for node in self.nodes:
             ready = ready_bytes(node.tries)
-            if ready is not None and not node.obstacle:
+            if ready is not None and node.done and not node.obstacle:
                 yield Measurement(
                     node=node.target.name,
                     pool=node.target.pool,

@@ -59,7 +59,7 @@ from kubectl_memdoctor.flags import (
     CommandLine,
     Flag,
 )
-from kubectl_memdoctor.screen import Screen
+from kubectl_memdoctor.screen import Screen, discard
 
 if TYPE_CHECKING:
     from kubectl_memdoctor.calibration.manifests import Run
@@ -284,7 +284,7 @@ class _Command:
         lines = [*refusals]
         if ending.error is not None:
             lines.append(str(ending.error))
-        elif ending.interrupted is None:
+        if ending.interrupted is None:
             measurements = tuple(calibration.measurements())
             self._print(measurements, calibration.nodes)
             lines += self._keep(measurements)
@@ -305,12 +305,16 @@ class _Command:
         if not measurements:
             return
         output = self._line.text(OUTPUT)
-        if output:
-            print(measured(measurements, output), file=self._screen.out)
-        else:
-            for text in results(measurements, nodes):
-                self._say(text, self._screen.out)
-        self._screen.out.flush()
+        try:
+            if output:
+                print(measured(measurements, output), file=self._screen.out)
+            else:
+                for text in results(measurements, nodes):
+                    self._say(text, self._screen.out)
+            self._screen.out.flush()
+        except BrokenPipeError:
+            # The result is kept all the same.
+            discard(self._screen.out)
 
     def _keep(self, measurements: Sequence[Measurement]) -> list[str]:
         """Lines for what could not be kept."""

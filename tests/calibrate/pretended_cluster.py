@@ -13,7 +13,7 @@ from kubectl_memdoctor.calibration.clock import Clock
 from kubectl_memdoctor.calibration.manifests import Run, new_run
 from kubectl_memdoctor.calibration.nodes import Image, Place, Runtime, Target
 from kubectl_memdoctor.calibration.run import Calibration
-from kubectl_memdoctor.cluster.source import Page
+from kubectl_memdoctor.cluster.source import NotFound, Page
 from kubectl_memdoctor.measured_minimum import Pool
 from kubectl_memdoctor.objects import EVENTS, PODS, ObjectMeta, Resource, decode
 
@@ -63,6 +63,8 @@ class PretendedCluster:
     most_at_once: int = 0
     events: list[Json] = field(default_factory=list)
     deleted: dict[str, float] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Names of what was deleted, of any kind."""
 
     def clock(self) -> Clock:
         return Clock(now=lambda: self.time, sleep=self._sleep)
@@ -83,7 +85,13 @@ class PretendedCluster:
             self.most_at_once = max(self.most_at_once, len(self.pods))
         return decode(msgspec.json.encode(body), resource.type)
 
+    def get(self, resource: Resource[Any], namespace: str | None, name: str) -> Any:
+        if name in self.gone:
+            raise NotFound(f'Error from server (NotFound): {resource.name} "{name}" not found')
+        return resource.type()
+
     def delete(self, resource: Resource[Any], namespace: str | None, name: str) -> None:
+        self.gone.add(name)
         if name in self.pods:
             self.pods[name].going = True
             self.deleted.setdefault(name, self.time)
