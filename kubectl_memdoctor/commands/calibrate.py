@@ -44,7 +44,6 @@ from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, NOTHING_FOUND, CouldNotL
 from kubectl_memdoctor.flags import (
     CALIBRATING,
     CLEAN,
-    COLOR,
     CONNECTION,
     DRY_RUN,
     IMAGE,
@@ -73,7 +72,7 @@ if TYPE_CHECKING:
 USAGE = "calibrate [--node=NAME...] [options]"
 OUTPUTS = ("json", "yaml")
 FORM = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
-FLAGS = (*CONNECTION, *CALIBRATING, FORM, COLOR)
+FLAGS = (*CONNECTION, *CALIBRATING, FORM)
 REQUEST_SECONDS = 30.0
 """For a request where --request-timeout does not say it: a server that hangs must not hold up the removal."""
 
