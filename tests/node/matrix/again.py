@@ -61,4 +61,10 @@ def judged_again(part: Part) -> Part:
 def _row(row: Row, recording: Recording, facts: Facts, edge_bytes: int) -> Row:
     case, findings = recording.case, recording.findings()
     expected = expectation(case, facts, edge_bytes)
-    return replace(row, said=said_of(findings), rule=rule_of(case, expected, findings), fault=fault(expected, findings))
+    return replace(
+        row,
+        words=case.words,
+        said=said_of(findings),
+        rule=rule_of(case, expected, findings),
+        fault=fault(expected, findings),
+    )
