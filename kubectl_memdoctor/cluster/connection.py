@@ -43,7 +43,8 @@ class Connection:
     """One server and one identity. Credentials are never part of its repr.
 
     `server` is the base URL, without user info, query or closing slash. `request_timeout` is in seconds, 0 for none.
-    `token_file` is read again as it changes and goes before `token`. `hint` is added to a connection failure.
+    `token_file` is read again as it changes and goes before `token`. `hint` is added to a connection failure, `purpose`
+    to the name by which audit logs know the program.
     """
 
     server: str
@@ -66,6 +67,7 @@ class Connection:
     proxy_url: str = field(default="", repr=False)
     disable_compression: bool = False
     hint: str = ""
+    purpose: str = ""
 
 
 def connect(lookup: Lookup) -> Connection:

@@ -122,7 +122,8 @@ class Transport:
     def _headers(self, credentials: Credentials) -> urllib3.HTTPHeaderDict:
         connection = self._connection
         headers = urllib3.HTTPHeaderDict({"Accept": "application/json"})
-        headers["User-Agent"] = f"kubectl-memdoctor/{__version__}"
+        purpose = f" ({connection.purpose})" if connection.purpose else ""
+        headers["User-Agent"] = f"kubectl-memdoctor/{__version__}{purpose}"
         headers["Accept-Encoding"] = "identity" if connection.disable_compression else "gzip"
         authorization = self._authorization(credentials)
         if authorization:

@@ -125,7 +125,8 @@ def _opened(line: CommandLine) -> tuple[ApiServer, ApiWriter]:
     from kubectl_memdoctor.cluster.writing import ApiWriter
 
     connection = connect(lookup)
-    connection = replace(connection, request_timeout=connection.request_timeout or REQUEST_SECONDS)
+    seconds = connection.request_timeout or REQUEST_SECONDS
+    connection = replace(connection, request_timeout=seconds, purpose="calibrate")
     return ApiServer(connection), ApiWriter(connection)
 
 

@@ -335,6 +335,20 @@ def test_a_dry_run_writes_nothing(calibrating: Calibrating, stand_ins: StandIns,
     assert remains(stand_ins.api) == []
 
 
+def test_audit_logs_know_who_wrote(calibrating: Calibrating, stand_ins: StandIns, plane: ControlPlane) -> None:
+    before = len(written(plane))
+    with PretendedNode(stand_ins, pretended_node.network_fails).running():
+        calibrating.quickly("--yes")
+    events = written(plane)[before:]
+    assert {(event["verb"], event["objectRef"]["resource"]) for event in events} == {
+        ("create", "namespaces"),
+        ("create", "pods"),
+        ("delete", "pods"),
+        ("delete", "namespaces"),
+    }
+    assert all(event["userAgent"].endswith(" (calibrate)") for event in events)
+
+
 def written(plane: ControlPlane) -> list[Json]:
     reads = ("get", "list", "watch")
     return [event for event in plane.audited("kubectl-memdoctor") if event["verb"] not in reads]
