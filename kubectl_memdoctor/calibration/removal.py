@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,8 +25,8 @@ from kubectl_memdoctor.objects import NAMESPACES, PODS, Object, ObjectMeta, Reso
 
 PATIENCE_SECONDS = 30.0
 """For a server that does not answer: a control plane that is being restarted is back by then."""
-GONE_SECONDS = 60.0
-"""Until what was deleted must be gone: nodes end the pods first."""
+GONE_SECONDS = 120.0
+"""Until what was deleted must be gone: nodes end the pods first, and a slow one takes a minute."""
 POLL_SECONDS = 1.0
 EVERY_RUN = ",".join([*(f"{key}={value}" for key, value in MANAGED_BY.items()), RUN_LABEL])
 
@@ -67,10 +67,12 @@ class Leftover:
 
 @dataclass(slots=True)
 class Remains:
-    """What could not be removed: `names` of it, and `reason`, the error's own line."""
+    """What could not be removed: `names` of it, and `reason`, the error's own line; `is_going`: it is deleted, but has
+    not gone yet."""
 
     names: str
     reason: str
+    is_going: bool = False
 
 
 def left_namespaces(source: Source) -> list[Leftover]:
@@ -139,9 +141,10 @@ def remove_run(run: Run, source: Source, writer: ApiWriter, clock: Clock) -> Rem
     """All that the run made, and waits until it is gone. None when it is."""
     removal = _Removal(run, source, writer, clock)
     reason = removal.patiently(removal.delete)
-    if not reason:
-        reason = removal.patiently(removal.wait_until_gone)
-    return unremoved(run, reason) if reason else None
+    if reason:
+        return unremoved(run, reason)
+    reason = removal.patiently(removal.wait_until_gone)
+    return replace(unremoved(run, reason), is_going=True) if reason else None
 
 
 def unremoved(run: Run, reason: str) -> Remains:
@@ -183,7 +186,7 @@ class _Removal:
         give_up = self.clock.now() + GONE_SECONDS
         while self._is_there():
             if self.clock.now() >= give_up:
-                return f"it is being deleted, and was not gone after {GONE_SECONDS:g}s"
+                return f"still there after {GONE_SECONDS:g}s"
             self.clock.sleep(POLL_SECONDS)
         return ""
 

@@ -353,6 +353,8 @@ def _remaining(remains: Remains | None, error: str) -> list[str]:
     if remains is None:
         return []
     reason = "" if remains.reason == error else f" ({remains.reason})"
+    if remains.is_going:
+        return [f"error: not gone yet: {remains.names} is deleted{reason}; something holds it, or the node is slow"]
     later = f"its pods end by themselves within 5 minutes, and the next {PROGRAM} calibrate removes it (or --clean)"
     return [f"error: not removed: {remains.names}{reason}; {later}"]
 

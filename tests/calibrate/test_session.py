@@ -120,7 +120,7 @@ def test_what_does_not_go_is_named() -> None:
     run, _, ending = ended(cluster)
     assert ending.remains is not None
     assert ending.remains.names == f"namespace/{run.name}"
-    assert ending.remains.reason == "it is being deleted, and was not gone after 60s"
+    assert (ending.remains.reason, ending.remains.is_going) == ("still there after 120s", True)
 
 
 def test_processes() -> None:
