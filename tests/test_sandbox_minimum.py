@@ -154,11 +154,14 @@ class TestTable:
             assert not row.before or version_key(row.version) < version_key(row.before), row
 
     def test_rows_of_the_same_versions_do_not_contradict_one_another(self) -> None:
-        """What ran always in one row did not fail always in another of the same build and kernel, with no more CPUs."""
+        """What ran always in one row did not fail always in another of the same build, kernel and number of CPUs.
+
+        Fewer CPUs do not always need less: crun 1.28 with one CPU needed a step of the grid more than with two.
+        """
         every = table().rows
         for one in every:
             for other in every:
-                if build_and_kernel(one) != build_and_kernel(other) or (one.cpus or 1) > (other.cpus or 1):
+                if build_and_kernel(one) != build_and_kernel(other) or one.cpus != other.cpus:
                     continue
                 if spans_meet(one.since, one.before, other.since, other.before):
                     assert one.failed_bytes < other.ran_bytes, (one, other)
