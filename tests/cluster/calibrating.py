@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ class Calibrating:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_signals,
         )
         try:
             yield process
@@ -117,3 +119,9 @@ def until_there_are_pods(api: Api, number: int = 1) -> list[Json]:
             return found
         time.sleep(0.1)
     raise AssertionError("calibrate has made no pods")
+
+
+def _heed_signals() -> None:
+    """What a shell starts in the background, or nohup, is deaf to some, and so are its children: the tests may be."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
