@@ -69,14 +69,6 @@ def wait_until_gone(running: set[int]) -> None:
         time.sleep(0.05)
 
 
-def program(pid: int) -> str:
-    """Empty when it has just ended: a kubelet and its runtime start many that do not last."""
-    try:
-        return Path(f"/proc/{pid}/exe").readlink().name
-    except FileNotFoundError:
-        return ""
-
-
 def traces() -> set[str]:
     """Cgroups and folders of enclosures that are gone: nobody holds their lock."""
     names = {folder.name for folder in STATE.glob(f"{PREFIX}*")} | cgroups.names(PREFIX)
