@@ -27,8 +27,6 @@ ENDED_AT_START = frozenset({"StartError", "ContainerCannotRun"})
 """containerd and CRI-O, docker."""
 NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-unavailable"})
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
-SANDBOX_GONE = "sandbox-gone"
-"""A cause of evidence.runtime_causes."""
 WAITING_EVENTS = (
     "FailedScheduling",
     "NetworkNotReady",
@@ -131,11 +129,11 @@ def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle:
 
 
 def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle:
-    """A sandbox that is killed right after its start is missed first where the container is to be put into it."""
+    """Of a container, also where its words miss the sandbox: where both share a limit, its start may kill that one."""
     told = read_runtime_error(message)
     if told.proof is Proof.NOT_MEMORY and not one_has_run:
         return _elsewhere(told)
-    return Failed("sandbox" if told.cause == SANDBOX_GONE else "container", _innermost(told))
+    return Failed("container", _innermost(told))
 
 
 def _elsewhere(told: RuntimeFailure) -> Obstacle:

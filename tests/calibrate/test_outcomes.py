@@ -117,6 +117,7 @@ NO_PROGRAM = (
         ended("OOMKilled", 137),
         ended("Error", 137),
         ended("StartError", 128, STOPPED),
+        ended("StartError", 128, GONE),
         ended("ContainerCannotRun", 128, "container init was OOM-killed (memory limit too low?)"),
         ended("Completed", 0),
         waiting("RunContainerError", "container init was OOM-killed (memory limit too low?)"),
@@ -128,12 +129,6 @@ def test_containers_fail_on_their_limit_where_one_has_run(pod: Pod) -> None:
     found = outcome(pod, [], one_has_run=True)
     assert isinstance(found, Failed)
     assert found.stage == "container"
-
-
-def test_a_sandbox_that_is_gone_when_its_container_starts_has_failed() -> None:
-    found = outcome(ended("StartError", 128, GONE), [], one_has_run=True)
-    assert isinstance(found, Failed)
-    assert found.stage == "sandbox"
 
 
 def test_ids_are_left_out() -> None:
