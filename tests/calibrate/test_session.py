@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,7 +56,11 @@ def test_a_fault_of_the_program_itself() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal(number: signal.Signals) -> None:
+def test_a_signal(number: signal.Signals, request: pytest.FixtureRequest) -> None:
+    # What a shell starts in the background ignores some, and the tests may be among that.
+    request.addfinalizer(partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
     def play(pod: PretendedPod) -> None:
         os.kill(os.getpid(), number)
 
