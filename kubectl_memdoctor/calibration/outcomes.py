@@ -27,6 +27,8 @@ ENDED_AT_START = frozenset({"StartError", "ContainerCannotRun"})
 """containerd and CRI-O, docker."""
 NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-unavailable"})
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
+CONTAINER_ERROR = "Failed"
+"""The reason of the kubelet's event about a container that it could not create or start."""
 WAITING_EVENTS = (
     "FailedScheduling",
     "NetworkNotReady",
@@ -61,9 +63,13 @@ Outcome = Ready | Failed | Obstacle
 
 def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
     """None while it is not decided. `one_has_run`: a pod with a larger limit became ready on the same node."""
-    messages = [event.message for event in warnings if event.reason == "FailedCreatePodSandBox"]
-    if messages:
-        return _of_sandbox(messages, one_has_run)
+    sandbox = [event for event in warnings if event.reason == "FailedCreatePodSandBox"]
+    container = _earliest(event for event in warnings if event.reason == CONTAINER_ERROR)
+    if container is not None and _is_not_after(container, _earliest(sandbox)):
+        # The first sandbox had started. What its container's start left in the cgroup is in the way of the next one.
+        return _of_start(container.message, one_has_run)
+    if sandbox:
+        return _of_sandbox([event.message for event in sandbox], one_has_run)
     if pod.status.phase == "Failed" and pod.status.reason:
         return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
     status = next(iter(pod.status.container_statuses), None)
@@ -138,6 +144,17 @@ def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle:
 
 def _elsewhere(told: RuntimeFailure) -> Obstacle:
     return Obstacle(f"its pod fails, and not on memory ({told.cause}): {_innermost(told)}")
+
+
+def _earliest(events: Iterable[Event]) -> Event | None:
+    timed = [(made, number, event) for number, event in enumerate(events) if (made := event.first_seen())]
+    return min(timed, default=(None, 0, None))[2]
+
+
+def _is_not_after(container: Event, sandbox: Event | None) -> bool:
+    """In the same second it was the container: a sandbox that fails is tried again after many."""
+    made, other = container.first_seen(), sandbox.first_seen() if sandbox else None
+    return made is not None and other is not None and made <= other
 
 
 def _newest(events: Iterable[Event]) -> Event | None:

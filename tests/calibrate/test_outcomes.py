@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
 from kubectl_memdoctor.cluster.recording import open_recording
@@ -176,6 +177,22 @@ def test_ready() -> None:
 
 def failed_sandbox(message: str) -> Event:
     return Event(type="Warning", reason="FailedCreatePodSandBox", message=message)
+
+
+def test_a_sandbox_that_fails_after_a_container_did() -> None:
+    """What the container's start left in the pod's cgroup is in the way of the next sandbox, not of the first."""
+    first, later = (datetime(2026, 11, 24, 20, 0, second, tzinfo=UTC) for second in (1, 9))
+    sandbox = failed_sandbox("container init was OOM-killed (memory limit too low?)")
+    container = Event(type="Warning", reason="Failed", message=f"Error: {GONE}")
+
+    def stage(of_sandbox: datetime, of_container: datetime) -> str:
+        events = [replace(sandbox, first_timestamp=of_sandbox), replace(container, first_timestamp=of_container)]
+        found = outcome(ended("StartError", 128, GONE), events, one_has_run=True)
+        assert isinstance(found, Failed)
+        return found.stage
+
+    assert stage(later, first) == "container"
+    assert stage(first, later) == "sandbox"
 
 
 def test_a_pod_that_is_ready_after_a_failure_has_failed() -> None:
