@@ -182,7 +182,8 @@ class Transport:
             return AccessError(self._line(f"dial tcp: lookup {name}: no such host - is the server's name right?"))
         cause = _cause(error)
         if isinstance(cause, ssl.SSLError):
-            return AccessError(self._line(_tls_reason(cause, self._connection)))
+            line = self._line(_tls_reason(cause, self._connection))
+            return ConnectionCut(line) if cause.reason in _GARBLED else AccessError(line)
         if isinstance(cause, ConnectionRefusedError):
             line = f"The connection to the server {host} was refused - did you specify the right host or port?"
             return AccessError(f"{line} {self._connection.hint}".rstrip())
@@ -357,6 +358,8 @@ def _proxy_reason(error: exceptions.ProxyError, host: str) -> str:
     return f"proxyconnect tcp: the proxy {host}: {reason} (proxy-url, HTTPS_PROXY)"
 
 
+_GARBLED = frozenset({"TLSV1_ALERT_DECODE_ERROR", "SSLV3_ALERT_BAD_RECORD_MAC", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"})
+"""OpenSSL's names for bytes that came over otherwise than they were sent: a new connection has better luck."""
 _VERIFY_REASONS = {
     9: "x509: certificate is not yet valid: is this machine's clock right?",
     10: "x509: certificate has expired: renew the server's certificate (is this machine's clock right?)",
