@@ -880,7 +880,7 @@ def test_memdoctor_reaches_the_cluster_as_kubectl_does(
     assert bool(ours) == bool(case.reason), ours
     assert "\n" not in ours
     assert not [secret for secret in SECRETS if secret in ours and secret not in case.reason]
-    # Who is refused may be so at kubectl's discovery already, which it skips where an earlier case has filled its cache.
+    # Who is refused may be so at discovery already, which kubectl skips where an earlier case has filled its cache.
     assert got == expected or (case.reason and not expected)
     assert case.reason or len(got) == 1
     assert all(credentials(request) in map(credentials, got) for request in beside)
