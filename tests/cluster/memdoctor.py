@@ -28,6 +28,7 @@ class Ran:
     err: str
 
     def json(self) -> Json:
+        assert self.out, self.err
         content: Json = json.loads(self.out)
         return content
 
