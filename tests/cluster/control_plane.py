@@ -180,8 +180,15 @@ def running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes
     """A program until the block is left; its output goes to NAME.log in `folder`."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, preexec_fn=_end_with_parent)
-    try:
+    with ending(process):
         yield process
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends the process when the block is left, gently at first."""
+    try:
+        yield
     finally:
         process.terminate()
         try:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
+from cluster.api import Api, Json
 from cluster.go_programs import BuildError
 from cluster.memdoctor import Shell, new_shell
 
 from . import enclosure
 from .cluster import NodeCluster, node_cluster, own_cgroup
 from .host_node import leftovers
+from .pods import delete
 from .programs import GENERATIONS, Generation, generation
 from .requirements import obstacle
 
@@ -69,6 +71,19 @@ def cluster(chosen: Generation, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def node(cluster: NodeCluster) -> str:
     return cluster.nodes[own_cgroup()]
+
+
+@pytest.fixture(scope="module")
+def api(cluster: NodeCluster) -> Api:
+    return cluster.plane.api()
+
+
+@pytest.fixture
+def made(api: Api) -> Iterator[list[Json]]:
+    """Pods that are deleted after the test."""
+    pods: list[Json] = []
+    yield pods
+    delete(api, *pods)
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,6 @@ SECONDS = 900.0
 """For what takes one minute: the machine may be busy."""
 
 
-@pytest.fixture(scope="module")
-def api(cluster: NodeCluster) -> Api:
-    return cluster.plane.api()
-
-
 def measured(shell: Shell, *arguments: str) -> Measurement:
     command = ["kubectl", "memdoctor", "calibrate", "--yes", "-o", "json", *arguments]
     environ = shell.environ("admin", "default")

@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import ssl
-from collections.abc import Iterator
 
 import pytest
 from cluster.api import Api, Json, Refused
@@ -15,25 +14,12 @@ from cluster.memdoctor import Shell
 from .cluster import NodeCluster
 from .configuration import BIN
 from .images import PAUSE
-from .pods import delete, is_running, pod, wait_for, wait_for_event
+from .pods import is_running, pod, wait_for, wait_for_event
 
 RUNTIMES = ("runc", "crun")
 EVICTION_KIBIBYTES = 100 * 1024
 KUBELET_PORT = 10250
 RUNTIME_STATE = "/run/containerd/runc/k8s.io"
-
-
-@pytest.fixture(scope="module")
-def api(cluster: NodeCluster) -> Api:
-    return cluster.plane.api()
-
-
-@pytest.fixture
-def made(api: Api) -> Iterator[list[Json]]:
-    """Pods that are deleted after the test."""
-    pods: list[Json] = []
-    yield pods
-    delete(api, *pods)
 
 
 def test_it_is_ready_with_the_versions_of_its_generation(cluster: NodeCluster, api: Api, node: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.control_plane import ending
 from cluster.go_programs import BuildError
 
 from node.place import SECONDS, CommandFailed
@@ -23,7 +24,6 @@ UNIFIED_HIERARCHY = {"v1": 0, "v2": 1}
 QEMU = "qemu-system-x86_64"
 BOOT_SECONDS = 120.0
 """Far more than it takes: this machine may be busy."""
-STOP_SECONDS = 10.0
 PORTS = 4
 KERNEL_OPTIONS = (
     *("console=ttyS0", "quiet", "panic=-1", "log_buf_len=8M"),
@@ -161,15 +161,8 @@ def _running(command: list[str], descriptors: Sequence[int], folder: Path) -> It
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
             pass_fds=descriptors,
         )
-    try:
+    with ending(process):
         yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait_until_booted(machine: Machine) -> None:

@@ -13,7 +13,7 @@ from cluster.memdoctor import Shell, new_shell
 
 from node.cluster import NodeCluster, node_cluster, own_cgroup
 from node.machine.node import PODS, TAP
-from node.pods import SECONDS, delete, is_running, pod, wait_for, wait_for_event
+from node.pods import SECONDS, is_running, pod, wait_for, wait_for_event
 from node.programs import Generation
 
 OTHER = {"v1": "v2", "v2": "v1"}
@@ -36,19 +36,6 @@ def cluster(chosen: Generation, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def node(cluster: NodeCluster) -> str:
     return cluster.nodes[OTHER[own_cgroup()]]
-
-
-@pytest.fixture(scope="module")
-def api(cluster: NodeCluster) -> Api:
-    return cluster.plane.api()
-
-
-@pytest.fixture
-def made(api: Api) -> Iterator[list[Json]]:
-    """Pods that are deleted after the test."""
-    pods: list[Json] = []
-    yield pods
-    delete(api, *pods)
 
 
 @pytest.fixture(scope="module")
