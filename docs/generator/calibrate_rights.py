@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
-from kubectl_memdoctor.calibration.manifests import OWNERS
 from kubectl_memdoctor.calibration.nodes import PLACES, RUNTIMES
 from kubectl_memdoctor.measured_minimum import CONFIG_MAP_NAME, CONFIG_MAP_NAMESPACE
-from kubectl_memdoctor.objects import EVENTS, NAMESPACES, PODS, Resource
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, Resource
 
 from . import GENERATED
 
@@ -29,9 +28,9 @@ OWN_NAMESPACE: tuple[Right, ...] = (*LOOKING, (NAMESPACES, ("get", "list", "crea
 GIVEN_NAMESPACE: tuple[Right, ...] = (
     (NAMESPACES, ("get",)),
     *PODS_OF_STEPS,
-    (OWNERS, ("list", "create", "delete")),
+    (CONFIG_MAPS, ("list", "create", "delete")),
 )
-SAVING: tuple[Right, ...] = ((OWNERS, ("get", "create", "patch")),)
+SAVING: tuple[Right, ...] = ((CONFIG_MAPS, ("get", "create", "patch")),)
 
 INTRODUCTION = """\
 `calibrate` is the only command that writes, so its rights are not in the [roles of the others](rbac.md): give them to

@@ -11,7 +11,6 @@ from typing import Any
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.nodes import Target
-from kubectl_memdoctor.objects import ApiObject, ObjectMeta, Resource
 
 RUN_LABEL = "memdoctor.dev/calibrate"
 """On all that a run makes; the value is the run's own."""
@@ -32,14 +31,6 @@ GRACE_SECONDS = 1
 """Not 0: then the API server forgets a pod at once, and nobody knows when its node has ended it."""
 
 Manifest = dict[str, Any]
-
-
-class ConfigMap(ApiObject, frozen=True, gc=False):
-    metadata: ObjectMeta = ObjectMeta()
-
-
-OWNERS = Resource("configmaps", "ConfigMap", "v1", True, ConfigMap)
-"""Of the pods in a namespace that is not this run's own: with the owner deleted, they go as well."""
 
 
 @dataclass(frozen=True, slots=True)

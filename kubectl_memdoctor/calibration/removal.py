@@ -13,7 +13,6 @@ from kubectl_memdoctor.calibration.manifests import (
     LIFE_SECONDS,
     MANAGED_BY,
     OWN_PREFIX,
-    OWNERS,
     PROCESS_ANNOTATION,
     RUN_LABEL,
     Run,
@@ -21,7 +20,7 @@ from kubectl_memdoctor.calibration.manifests import (
 from kubectl_memdoctor.calibration.process import has_ended
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Source, Unreadable
 from kubectl_memdoctor.cluster.writing import ApiWriter
-from kubectl_memdoctor.objects import NAMESPACES, PODS, Object, ObjectMeta, Resource
+from kubectl_memdoctor.objects import CONFIG_MAPS, NAMESPACES, PODS, Object, ObjectMeta, Resource
 
 PATIENCE_SECONDS = 30.0
 """For a server that does not answer: a control plane that is being restarted is back by then."""
@@ -105,8 +104,8 @@ def left_anywhere(source: Source, say: Callable[[str], None]) -> list[Leftover]:
 
 
 def _note_content(source: Source, namespace: str | None, found: dict[str, Leftover]) -> None:
-    for owner in _listed(source, OWNERS, namespace, EVERY_RUN):
-        _note(found, OWNERS, owner.metadata)
+    for owner in _listed(source, CONFIG_MAPS, namespace, EVERY_RUN):
+        _note(found, CONFIG_MAPS, owner.metadata)
     for pod in _listed(source, PODS, namespace, EVERY_RUN):
         _note(found, PODS, pod.metadata)
 
@@ -177,7 +176,7 @@ class _Removal:
             self.writer.delete(NAMESPACES, None, run.name)
             return ""
         # The pods by name as well: a garbage collector takes its time.
-        self.writer.delete(OWNERS, run.namespace, run.name)
+        self.writer.delete(CONFIG_MAPS, run.namespace, run.name)
         for pod in _listed(self.source, PODS, run.namespace, run.selector):
             self.writer.delete(PODS, run.namespace, pod.metadata.name)
         return ""

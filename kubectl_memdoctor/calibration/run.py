@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.clock import Clock
-from kubectl_memdoctor.calibration.manifests import OWNERS, Run, namespace, owner, pod
+from kubectl_memdoctor.calibration.manifests import Run, namespace, owner, pod
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
 from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step, pods_of
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
 from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
-from kubectl_memdoctor.objects import EVENTS, NAMESPACES, PODS, Event, Pod
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, Event, Pod
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
@@ -107,7 +107,7 @@ class Calibration:
             if self.run.makes_namespace:
                 self._writer.create(NAMESPACES, namespace(self.run))
             else:
-                self._owner_uid = self._writer.create(OWNERS, owner(self.run)).metadata.uid
+                self._owner_uid = self._writer.create(CONFIG_MAPS, owner(self.run)).metadata.uid
         except Refusal:
             self.has_made = False
             raise

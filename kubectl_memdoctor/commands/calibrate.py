@@ -255,12 +255,12 @@ class _Command:
     def _dry_run(self, run: Run, targets: Sequence[Target]) -> None:
         from kubectl_memdoctor.calibration import manifests, page
         from kubectl_memdoctor.calibration.search import CONTROLS
-        from kubectl_memdoctor.objects import PODS
+        from kubectl_memdoctor.objects import CONFIG_MAPS, PODS
 
         place = manifests.namespace(run) if run.makes_namespace else manifests.owner(run)
         pods = [manifests.pod(run, target, CONTROLS[0], number, "") for number, target in enumerate(targets, 1)]
         if self._line.text(DRY_RUN) == "server":
-            self._writer.create(manifests.OWNERS, place, dry_run=True)
+            self._writer.create(CONFIG_MAPS, place, dry_run=True)
             for pod in pods:
                 self._writer.create(PODS, pod, dry_run=True)
         output = self._line.text(OUTPUT)
