@@ -120,6 +120,7 @@ class StateTerminated(ApiObject, frozen=True, gc=False):
     message: str = ""
     started_at: Time | None = None
     finished_at: Time | None = None
+    container_id: str = field(default="", name="containerID")
 
 
 class ContainerState(ApiObject, frozen=True, gc=False):
@@ -135,6 +136,7 @@ class ContainerStatus(ApiObject, frozen=True, gc=False):
     ready: bool = False
     started: bool | None = None
     restart_count: int = 0
+    container_id: str = field(default="", name="containerID")
     resources: ResourceRequirements | None = None
     allocated_resources: dict[str, str] = {}
 
