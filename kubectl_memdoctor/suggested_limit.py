@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubectl_memdoctor import quantity
+from kubectl_memdoctor.usage import Usage, in_words
 
 MEBIBYTE = 1 << 20
 START_HEADROOM = 2
 """A sandbox's minimum is what an empty pod needs; twice that leaves it room for a kernel with more CPUs."""
 OOM_HEADROOM = 1.5
 """A limit that was reached is only a lower bound of the need."""
+PEAK_HEADROOM = 1.25
+"""A peak that no limit cut off was the need, as far as anybody looked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A quantity to write, and the sentence that says why."""
+    """A quantity to write, and the sentence that says why; "" where nothing but the limit itself is known."""
 
     quantity: str
     why: str
@@ -37,6 +40,34 @@ def for_start(limit_text: str | None, minimum_bytes: int) -> Suggestion:
 def after_oom(limit_bytes: int) -> str:
     """The next usual figure above a limit (bytes) that was reached."""
     return usual_figure(int(limit_bytes * OOM_HEADROOM))
+
+
+def above_reached(limit_bytes: int, usage: Usage | None) -> Suggestion:
+    """A limit above one (bytes) that was reached, in whose place more was seen to be used, or else half as much again.
+
+    What was seen below the limit is no peak: the limit cut that off.
+    """
+    observed = usage.observed() if usage is not None else None
+    if observed is None:
+        return Suggestion(after_oom(limit_bytes), "")
+    if observed.bytes > limit_bytes:
+        enough = usual_figure(int(observed.bytes * PEAK_HEADROOM))
+        return Suggestion(enough, f"{enough}: {observed.words}, and a quarter on top.")
+    enough = after_oom(limit_bytes)
+    return Suggestion(
+        enough,
+        f"{enough}: the limit of {in_words(limit_bytes)} that was reached, and half on top; "
+        f"{observed.words} is no more than that, so the real peak is not known.",
+    )
+
+
+def above_peak(limit_bytes: int, usage: Usage) -> Suggestion | None:
+    """A limit with room above the most that was seen; None where the limit (bytes) that stands there has that."""
+    observed = usage.observed()
+    if observed is None or observed.bytes * PEAK_HEADROOM <= limit_bytes:
+        return None
+    enough = usual_figure(int(observed.bytes * PEAK_HEADROOM))
+    return Suggestion(enough, f"{enough}: {observed.words}, and a quarter on top.")
 
 
 def usual_figure(at_least_bytes: int) -> str:
