@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from kubectl_memdoctor.calibration.nodes import PLACES, RUNTIMES
+from kubectl_memdoctor.calibration.nodes import RUNTIMES
 from kubectl_memdoctor.measured_minimum import CONFIG_MAP_NAME, CONFIG_MAP_NAMESPACE
 from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, Resource
+from kubectl_memdoctor.temporary.places import PLACES
 
 from . import GENERATED
 

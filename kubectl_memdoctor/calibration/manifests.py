@@ -5,32 +5,28 @@ Everything carries the same labels, by which it is found again, and can be remov
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import Any
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.nodes import Target
+from kubectl_memdoctor.temporary.manifests import (
+    GRACE_SECONDS,
+    PROCESS_ANNOTATION,
+    Manifest,
+    made_object,
+    new_serial,
+    run_labels,
+)
 
 RUN_LABEL = "memdoctor.dev/calibrate"
 """On all that a run makes; the value is the run's own."""
-LIFE_LABEL = "memdoctor.dev/ttl-seconds"
 LIFE_SECONDS = 300
 """A run makes new pods all the time. Where the newest thing of a run is older than this, the run is gone; and its pods
 have ended, since this is their activeDeadlineSeconds too."""
-PROCESS_ANNOTATION = "memdoctor.dev/process"
-"""Which process of which machine made it."""
-MANAGED_BY = {"app.kubernetes.io/managed-by": "kubectl-memdoctor"}
 OWN_PREFIX = "memdoctor-calibrate-"
-SERIAL_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/util/rand/rand.go: no words come of them by accident."""
 CONTAINER = "pause"
 NOBODY = 65535
 """The user that pause images are made for: https://github.com/kubernetes/kubernetes/blob/v1.37.2/build/pause/Dockerfile"""
-GRACE_SECONDS = 1
-"""Not 0: then the API server forgets a pod at once, and nobody knows when its node has ended it."""
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +57,26 @@ class Run:
 
 def new_run(namespace: str | None, process: str) -> Run:
     """In `namespace`, else in one of its own."""
-    serial = "".join(random.choices(SERIAL_LETTERS, k=5))
+    serial = new_serial()
     return Run(serial, namespace or f"{OWN_PREFIX}{serial}", namespace is None, process)
 
 
 def namespace(run: Run) -> Manifest:
     """Pod security is asked for so that a mistake in the pods shows in every cluster, not only in strict ones."""
-    labels = {**_labels(run), "pod-security.kubernetes.io/enforce": "restricted"}
-    return _object("Namespace", {"name": run.name, "labels": labels, "annotations": _annotations(run)})
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return made_object(
+        "Namespace", {"name": run.name, "labels": _labels(run) | restricted, "annotations": _annotations(run)}
+    )
 
 
 def owner(run: Run) -> Manifest:
-    metadata = {"name": run.name, "namespace": run.namespace, "labels": _labels(run), "annotations": _annotations(run)}
-    return _object("ConfigMap", metadata)
+    metadata = {
+        "name": run.name,
+        "namespace": run.namespace,
+        "labels": _labels(run),
+        "annotations": _annotations(run),
+    }
+    return made_object("ConfigMap", metadata)
 
 
 def pod(run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str) -> Manifest:
@@ -105,7 +108,7 @@ def pod(run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str)
     }
     if target.runtime.metadata.name:
         spec["runtimeClassName"] = target.runtime.metadata.name
-    return _object("Pod", metadata) | {"spec": spec}
+    return made_object("Pod", metadata) | {"spec": spec}
 
 
 def _container(target: Target, limit_bytes: int) -> Manifest:
@@ -129,12 +132,8 @@ def _only_on(node: str) -> Manifest:
 
 
 def _labels(run: Run) -> dict[str, str]:
-    return {**MANAGED_BY, RUN_LABEL: run.serial, LIFE_LABEL: str(LIFE_SECONDS)}
+    return run_labels(RUN_LABEL, run.serial, LIFE_SECONDS)
 
 
 def _annotations(run: Run) -> dict[str, str]:
     return {PROCESS_ANNOTATION: run.process}
-
-
-def _object(kind: str, metadata: Manifest) -> Manifest:
-    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}

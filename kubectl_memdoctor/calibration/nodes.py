@@ -10,35 +10,8 @@ from msgspec import field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.measured_minimum import Pool, pool_of
-from kubectl_memdoctor.objects import ApiObject, Node, NodeStatus, ObjectMeta, Resource
-
-
-class ContainerImage(ApiObject, frozen=True, gc=False):
-    names: tuple[str, ...] = ()
-
-
-class ImageHolder(NodeStatus, frozen=True, gc=False):
-    images: tuple[ContainerImage, ...] = ()
-
-
-class Taint(ApiObject, frozen=True, gc=False):
-    effect: str = ""
-
-
-class NodeSpec(ApiObject, frozen=True, gc=False):
-    unschedulable: bool = False
-    taints: tuple[Taint, ...] = ()
-
-
-class Place(Node, frozen=True, gc=False):
-    """A Node with what only this command wants to know of it."""
-
-    spec: NodeSpec = NodeSpec()
-    status: ImageHolder = ImageHolder()
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
+from kubectl_memdoctor.objects import ApiObject, ObjectMeta, Resource
+from kubectl_memdoctor.temporary.places import Place
 
 
 class Overhead(ApiObject, frozen=True, gc=False):
@@ -65,7 +38,6 @@ class Runtime(ApiObject, frozen=True, gc=False):
             return 0
 
 
-PLACES = Resource("nodes", "Node", "v1", False, Place)
 RUNTIMES = Resource("runtimeclasses", "RuntimeClass", "node.k8s.io/v1", False, Runtime)
 
 
@@ -131,7 +103,7 @@ class _Chosen:
             able = [place for place in places if not _obstacle(place)]
             if able:
                 yield self._target(min(able, key=_reluctance))
-            elif all(_is_foreign(place) for place in places):
+            elif all(place.is_windows for place in places):
                 continue
             else:
                 yield f"error: {_obstacle(places[0])}{_others(len(places) - 1)}"
@@ -156,9 +128,7 @@ class _Chosen:
         return Target(place, pool, image, self.runtime, tuple(same))
 
     def _own_image(self, place: Place) -> Image | None:
-        """A node lists its largest 50 images, where a pause image may be missing: then what other nodes list.
-        https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ (nodeStatusMaxImages)
-        """
+        """A pause image is small, and may be missing from what a node lists: then what other nodes list."""
         others = (other for other in self.places if other.status.node_info.architecture == _architecture(place))
         return next(filter(None, map(_pause_image, (place, *others))), None)
 
@@ -169,7 +139,7 @@ def _architecture(place: Place) -> str:
 
 def _pause_image(place: Place) -> Image | None:
     """The newest that has a tag, by a name without a digest where there is one."""
-    names = [name for image in place.status.images for name in image.names if _PAUSE.search(name)]
+    names = filter(_PAUSE.search, place.image_names())
     best = max(names, key=lambda name: ("@" not in name, _version(name)), default=None)
     return None if best is None else Image(best, is_there=True)
 
@@ -190,12 +160,10 @@ def _reluctance(place: Place) -> tuple[bool, str]:
 
 def _obstacle(place: Place) -> str:
     """Why nothing can be measured there; empty when it can."""
-    if _is_foreign(place):
+    if place.is_windows:
         return f'node "{place.name}" runs Windows: it has no cgroups, so a sandbox needs no minimum'
-    ready = next((entry for entry in place.status.conditions if entry.type == "Ready"), None)
-    if ready is None or ready.status != "True":
-        why = f": {ready.reason}: {ready.message}" if ready and ready.message else ""
-        return f'node "{place.name}" is not ready{why}'
+    if place.not_ready():
+        return place.not_ready()
     if place.metadata.deletion_timestamp is not None:
         return f'node "{place.name}" is being deleted'
     if pool_of(place, "") is None:
@@ -203,10 +171,6 @@ def _obstacle(place: Place) -> str:
             f'node "{place.name}" does not say its runtime, kernel, architecture or CPUs (status.nodeInfo, .capacity)'
         )
     return ""
-
-
-def _is_foreign(place: Place) -> bool:
-    return place.status.node_info.operating_system == "windows"
 
 
 def _unmatched(place: Place, runtime: Runtime) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from kubectl_memdoctor.calibration.manifests import Manifest, Run
+from kubectl_memdoctor.calibration.manifests import Run
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.run import RUN_SECONDS, NodeRun
 from kubectl_memdoctor.calibration.search import MOST_AT_ONCE, MOST_PODS, grid, sandbox_span
@@ -20,6 +20,7 @@ from kubectl_memdoctor.measured_minimum import (
     encode,
 )
 from kubectl_memdoctor.quantity import format_bytes
+from kubectl_memdoctor.temporary.manifests import Manifest
 
 INDENT = 4
 """Spaces in JSON, as kubectl's."""
@@ -52,12 +53,8 @@ def _remarks(target: Target) -> Iterator[str]:
         yield f"it stands for {_names(others)} of its kind ({described(target.pool)})"
     if target.place.spec.unschedulable:
         yield "the node is cordoned: these pods go there all the same"
-    if target.image.is_there and target.image.name not in _names_of_images(target):
+    if target.image.is_there and target.image.name not in target.place.image_names():
         yield "the image is listed by another node; it is not pulled, so this one must have it"
-
-
-def _names_of_images(target: Target) -> set[str]:
-    return {name for image in target.place.status.images for name in image.names}
 
 
 def _names(names: Sequence[str]) -> str:

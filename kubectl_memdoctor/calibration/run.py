@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.calibration.clock import Clock
 from kubectl_memdoctor.calibration.manifests import Run, namespace, owner, pod
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
@@ -18,6 +17,7 @@ from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
 from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
 from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, Event, Pod
+from kubectl_memdoctor.temporary.clock import Clock
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 2.0

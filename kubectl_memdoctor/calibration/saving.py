@@ -10,7 +10,6 @@ from pathlib import Path
 
 from msgspec import field
 
-from kubectl_memdoctor.calibration.manifests import MANAGED_BY
 from kubectl_memdoctor.cluster.source import NotFound, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Conflict
 from kubectl_memdoctor.exit_code import CouldNotLook
@@ -25,6 +24,7 @@ from kubectl_memdoctor.measured_minimum import (
     merge,
 )
 from kubectl_memdoctor.objects import ApiObject, Resource
+from kubectl_memdoctor.temporary.manifests import MANAGED_BY
 
 TRIES = 5
 """Where others save at the same time."""

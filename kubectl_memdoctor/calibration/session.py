@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubectl_memdoctor.calibration.clock import Clock
-from kubectl_memdoctor.calibration.progress import Progress
-from kubectl_memdoctor.calibration.removal import Leftover, Remains, remove_leftover, remove_run, unremoved
+from kubectl_memdoctor.calibration.removal import all_of, remove_run
 from kubectl_memdoctor.calibration.run import Calibration
-from kubectl_memdoctor.calibration.signals import Interrupted, Signals
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter
+from kubectl_memdoctor.temporary.clock import Clock
+from kubectl_memdoctor.temporary.progress import Progress
+from kubectl_memdoctor.temporary.removal import INTERRUPTED, Leftover, Remains, remove_leftover
+from kubectl_memdoctor.temporary.signals import Interrupted, Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +67,4 @@ class Session:
         try:
             return remove_run(calibration.run, self._source, self._writer, self._clock)
         except Interrupted:
-            return unremoved(calibration.run, "interrupted")
+            return Remains(all_of(calibration.run), INTERRUPTED)

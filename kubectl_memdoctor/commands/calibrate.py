@@ -34,7 +34,6 @@ Examples:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,20 +53,20 @@ from kubectl_memdoctor.flags import (
     PROGRAM,
     RUNTIME_CLASS,
     SAVE,
-    YES,
     CommandLine,
     Flag,
 )
 from kubectl_memdoctor.screen import Screen, discard
+from kubectl_memdoctor.temporary.consent import agreed, demand_consent
 
 if TYPE_CHECKING:
     from kubectl_memdoctor.calibration.manifests import Run
     from kubectl_memdoctor.calibration.nodes import Runtime, Target
-    from kubectl_memdoctor.calibration.removal import Leftover, Remains
     from kubectl_memdoctor.calibration.run import NodeRun
     from kubectl_memdoctor.cluster.api import ApiServer
     from kubectl_memdoctor.cluster.writing import ApiWriter
     from kubectl_memdoctor.measured_minimum import Measurement
+    from kubectl_memdoctor.temporary.removal import Leftover, Remains
 
 USAGE = "calibrate [--node=NAME...] [options]"
 OUTPUTS = ("json", "yaml")
@@ -81,7 +80,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
     dry_run = line.text(DRY_RUN)
     if dry_run == "none":
-        _demand_consent(line)
+        demand_consent(line, "calibrate", ", or --dry-run to see what it would make")
     if line.text(OUTPUT_FILE):
         from kubectl_memdoctor.calibration.saving import demand_writable
 
@@ -107,14 +106,6 @@ def _refuse_mixtures(line: CommandLine) -> None:
         raise UsageError(f"--clean measures nothing: leave out --{alone[0].name}")
 
 
-def _demand_consent(line: CommandLine) -> None:
-    if not line.flag(YES) and not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CouldNotLook(
-            "error: calibrate writes to the cluster, and there is no terminal to ask on: pass --yes, or --dry-run to"
-            " see what it would make"
-        )
-
-
 def _opened(line: CommandLine) -> tuple[ApiServer, ApiWriter]:
     """Raises AccessError."""
     from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
@@ -130,20 +121,9 @@ def _opened(line: CommandLine) -> tuple[ApiServer, ApiWriter]:
     return ApiServer(connection), ApiWriter(connection)
 
 
-def _agreed(line: CommandLine, screen: Screen) -> bool:
-    """Asks as `kubectl delete --interactive` does."""
-    if line.flag(YES):
-        return True
-    screen.err.write("Do you want to continue? (y/N): ")
-    screen.err.flush()
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        screen.say("")
-    return answer.strip().lower() in ("y", "yes")
-
-
 def _clean(line: CommandLine, screen: Screen, source: ApiServer, writer: ApiWriter) -> int:
-    from kubectl_memdoctor.calibration.removal import left_anywhere, left_in, remove_leftover
+    from kubectl_memdoctor.calibration.removal import left_anywhere, left_in
+    from kubectl_memdoctor.temporary.removal import remove_leftover
 
     namespace = line.text(NAMESPACE)
     left = left_in(source, namespace) if namespace else left_anywhere(source, screen.say)
@@ -155,7 +135,7 @@ def _clean(line: CommandLine, screen: Screen, source: ApiServer, writer: ApiWrit
     for entry in left:
         running = "" if entry.is_abandoned(source.now()) else ": that run may still be under way"
         screen.say(f"  {entry.names()}{running}")
-    if dry_run or not _agreed(line, screen):
+    if dry_run or not agreed(line, screen):
         return NOTHING_FOUND
     for entry in left:
         remove_leftover(entry, writer)
@@ -174,7 +154,7 @@ class _Command:
 
     def run(self) -> int:
         from kubectl_memdoctor.calibration.manifests import new_run
-        from kubectl_memdoctor.calibration.process import this_process
+        from kubectl_memdoctor.temporary.process import this_process
 
         targets, refusals = self._choice()
         namespace = self._namespace()
@@ -188,14 +168,15 @@ class _Command:
             Saved(self._source, self._writer).read()
         left = self._left(namespace)
         self._say_plan(run, targets, left)
-        if not _agreed(self._line, self._screen):
+        if not agreed(self._line, self._screen):
             self._screen.say("Nothing was made.")
             return COULD_NOT_LOOK
         return self._measure(run, targets, left, refusals)
 
     def _choice(self) -> tuple[tuple[Target, ...], tuple[str, ...]]:
         """Raises AccessError when there is no node to measure."""
-        from kubectl_memdoctor.calibration.nodes import PLACES, choose
+        from kubectl_memdoctor.calibration.nodes import choose
+        from kubectl_memdoctor.temporary.places import PLACES
 
         places = [place for page in self._source.list(PLACES) for place in page.items]
         line = self._line
@@ -272,10 +253,10 @@ class _Command:
         self._screen.say(f"Nothing was made ({self._line.text(DRY_RUN)} dry run).")
 
     def _measure(self, run: Run, targets: Sequence[Target], left: list[Leftover], refusals: tuple[str, ...]) -> int:
-        from kubectl_memdoctor.calibration.clock import Clock
-        from kubectl_memdoctor.calibration.progress import Progress
         from kubectl_memdoctor.calibration.run import Calibration
         from kubectl_memdoctor.calibration.session import Session
+        from kubectl_memdoctor.temporary.clock import Clock
+        from kubectl_memdoctor.temporary.progress import Progress
 
         clock, progress = Clock(), Progress(self._screen)
         calibration = Calibration(run, targets, self._source, self._writer, clock=clock, tell=progress)

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from kubectl_memdoctor.calibration.clock import Clock
 from kubectl_memdoctor.calibration.manifests import Run, new_run
-from kubectl_memdoctor.calibration.nodes import Image, Place, Runtime, Target
+from kubectl_memdoctor.calibration.nodes import Image, Runtime, Target
 from kubectl_memdoctor.calibration.run import Calibration
 from kubectl_memdoctor.cluster.source import NotFound, Page
 from kubectl_memdoctor.measured_minimum import Pool
 from kubectl_memdoctor.objects import EVENTS, PODS, ObjectMeta, Resource, decode
+from kubectl_memdoctor.temporary.clock import Clock
+from kubectl_memdoctor.temporary.places import Place
 
 POOL = Pool(container_runtime_version="containerd://2.2.0", kernel_version="6.1.0", architecture="amd64", cpus=2)
 Json = dict[str, Any]

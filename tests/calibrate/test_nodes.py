@@ -6,20 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_memdoctor.calibration.nodes import (
-    Choice,
-    ContainerImage,
-    Image,
-    ImageHolder,
-    NodeSpec,
-    Overhead,
-    Place,
-    Runtime,
-    Scheduling,
-    Taint,
-    choose,
-)
+from kubectl_memdoctor.calibration.nodes import Choice, Image, Overhead, Runtime, Scheduling, choose
 from kubectl_memdoctor.objects import Condition, NodeSystemInfo, ObjectMeta, decode
+from kubectl_memdoctor.temporary.places import ContainerImage, ImageHolder, NodeSpec, Place, Taint
 
 PAUSE = "registry.k8s.io/pause:3.10"
 

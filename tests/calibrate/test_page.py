@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from kubectl_memdoctor.calibration.manifests import Run
-from kubectl_memdoctor.calibration.nodes import Image, NodeSpec, Place, Runtime, Target
+from kubectl_memdoctor.calibration.nodes import Image, Runtime, Target
 from kubectl_memdoctor.calibration.page import plan, results
 from kubectl_memdoctor.calibration.run import NodeRun
 from kubectl_memdoctor.calibration.search import grid
 from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
 from kubectl_memdoctor.objects import ObjectMeta
+from kubectl_memdoctor.temporary.places import NodeSpec, Place
 
 from .pretended_cluster import POOL
 

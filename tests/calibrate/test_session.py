@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from kubectl_memdoctor.calibration.manifests import Run, new_run
-from kubectl_memdoctor.calibration.process import has_ended, this_process
-from kubectl_memdoctor.calibration.progress import Progress
 from kubectl_memdoctor.calibration.run import Calibration
 from kubectl_memdoctor.calibration.session import Ending, Session
 from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.cluster.writing import Refusal
 from kubectl_memdoctor.screen import open_screen
+from kubectl_memdoctor.temporary.process import has_ended, this_process
+from kubectl_memdoctor.temporary.progress import Progress
 
 from .pretended_cluster import KILLED, PretendedCluster, PretendedPod, target
 

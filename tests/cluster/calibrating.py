@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_memdoctor.calibration import clock
-from kubectl_memdoctor.calibration.clock import Clock
 from kubectl_memdoctor.cli import main
+from kubectl_memdoctor.temporary import clock
+from kubectl_memdoctor.temporary.clock import Clock
 
 from .api import Api, Json
 from .memdoctor import Ran, Shell
