@@ -15,16 +15,18 @@ from kubectl_memdoctor.calibration.manifests import CONTAINER
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, normalise, read_runtime_error
 from kubectl_memdoctor.objects import ContainerStatus, Event, Pod, StateTerminated
 from kubectl_memdoctor.pod_limit import pod_memory_limit
+from kubectl_memdoctor.temporary.container_states import (
+    CONFIG_REASON,
+    ENDED_AT_START,
+    IMAGE_REASONS,
+    START_REASONS,
+    said,
+    short,
+)
 
 SANDBOX_READY = ("PodReadyToStartContainers", "PodHasNetwork")
 """The second is its name before Kubernetes 1.28."""
 KILLED = 137
-IMAGE_REASONS = frozenset(
-    {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}
-)
-START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
-ENDED_AT_START = frozenset({"StartError", "ContainerCannotRun"})
-"""containerd and CRI-O, docker."""
 NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-unavailable"})
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
 CONTAINER_ERROR = "Failed"
@@ -37,7 +39,6 @@ WAITING_EVENTS = (
     "FailedCreatePodContainer",
 )
 """What the kubelet or the scheduler waits for: it may pass, so it counts only when the pod's time is up."""
-QUOTED_LETTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ def timed_out(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool, seconds
     """What it is when the time is up without any sign of how it ends."""
     latest = _newest(event for event in warnings if event.reason in WAITING_EVENTS)
     if not pod.spec.node_name:
-        return Obstacle(_said(latest) if latest else f"no scheduler has placed it within {seconds:g}s")
+        return Obstacle(_told(latest) if latest else f"no scheduler has placed it within {seconds:g}s")
     if latest is not None:
-        return Obstacle(_said(latest))
+        return Obstacle(_told(latest))
     condition = pod.status.condition(*SANDBOX_READY)
     stage: Literal["sandbox", "container"] = "container" if condition and condition.status == "True" else "sandbox"
     words = f"not ready after {seconds:g}s, and no event says why"
@@ -117,8 +118,8 @@ def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outco
     waiting = status.state.waiting
     if waiting is not None and waiting.reason in START_REASONS:
         return _of_start(waiting.message or waiting.reason, one_has_run)
-    if waiting is not None and (waiting.reason in IMAGE_REASONS or waiting.reason == "CreateContainerConfigError"):
-        return Obstacle(_short(f"{waiting.reason}: {waiting.message}".rstrip(": ")))
+    if waiting is not None and waiting.reason in (*IMAGE_REASONS, CONFIG_REASON):
+        return Obstacle(said(waiting.reason, waiting.message))
     condition = pod.status.condition("Ready")
     is_ready = condition is not None and condition.status == "True" and status.ready and not status.restart_count
     return Ready() if is_ready else None
@@ -162,18 +163,13 @@ def _newest(events: Iterable[Event]) -> Event | None:
     return max(timed, default=(None, 0, None))[2]
 
 
-def _said(event: Event) -> str:
-    return _short(f"{event.reason}: {event.message}")
+def _told(event: Event) -> str:
+    return said(event.reason, event.message)
 
 
 def _innermost(failure: RuntimeFailure) -> str:
     """Without ids, which nobody can look up any more once the pod is removed."""
-    return _short(normalise(failure.innermost or failure.text))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= QUOTED_LETTERS else f"{line[:QUOTED_LETTERS]}..."
+    return short(normalise(failure.innermost or failure.text))
 
 
 def warnings_of(events: Iterable[Event], pod: Pod) -> Iterator[Event]:
