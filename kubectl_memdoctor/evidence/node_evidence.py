@@ -237,6 +237,8 @@ class NodeEvidence:
     """Node -> 1 or 2, where the kubelet says so."""
     boots: Mapping[str, datetime] = field(default_factory=dict)
     """Node -> when it started, where something says so: turns a raw dmesg's uptime into a time."""
+    kubelet_starts: Mapping[str, datetime] = field(default_factory=dict)
+    """Node -> when its kubelet started, where it says so: what its counters say of the time before is nothing."""
 
     def __bool__(self) -> bool:
         return self != NodeEvidence()
@@ -253,7 +255,8 @@ def merged(parts: Iterable[NodeEvidence]) -> NodeEvidence:
     lists = {name: joined(name) for name in _LISTS}
     versions = {node: version for part in everything for node, version in part.cgroup_versions.items()}
     boots = {node: boot for part in everything for node, boot in part.boots.items()}
-    return NodeEvidence(**lists, cgroup_versions=versions, boots=boots)  # type: ignore[arg-type]
+    starts = {node: start for part in everything for node, start in part.kubelet_starts.items()}
+    return NodeEvidence(**lists, cgroup_versions=versions, boots=boots, kubelet_starts=starts)  # type: ignore[arg-type]
 
 
 _LISTS = ("kills", "kubelet_ooms", "sandbox_failures", "runtime_ooms", "listings", "counters", "usages", "spans")
