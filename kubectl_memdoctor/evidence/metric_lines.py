@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_LINE = 1 << 16
 """Bytes. A container's labels take a few hundred; longer lines are left out, so that memory does not depend on them."""
 
-_SAMPLE = re.compile(rb'([A-Za-z_:][\w:]*+)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*+")*+)\})?+[ \t]+(\S++)')
-_LABEL = re.compile(r'(\w++)\s*+=\s*+"((?:[^"\\]|\\.)*+)"')
+_SAMPLE = re.compile(rb'([A-Za-z_:][\w:]*+)(?:\{((?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+)\})?+[ \t]+(\S++)')
+_LABEL = re.compile(r'(?<!\w)(\w++)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(.)")
 _MEANT = {"n": "\n"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One number; a timestamp or an exemplar after it is left out."""
 
     name: str
-    labels: Mapping[str, str]
+    label_text: bytes
+    """As it stands between the braces: the same for all samples of a container, so that it need be read once only."""
     value: float
+
+    def labels(self) -> Mapping[str, str]:
+        pairs = _LABEL.findall(self.label_text.decode(errors="replace"))
+        return {label: _unescaped(text) for label, text in pairs}
 
 
 def metric_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -52,8 +56,7 @@ def read_sample(line: bytes) -> Sample | None:
         value = float(number)
     except ValueError:
         return None
-    pairs = _LABEL.findall((labels or b"").decode(errors="replace"))
-    return Sample(name.decode(), {label: _unescaped(text) for label, text in pairs}, value)
+    return Sample(name.decode(), labels or b"", value)
 
 
 def _unescaped(text: str) -> str:
