@@ -20,8 +20,18 @@ import msgspec
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SIGKILL_EXIT, ContainerEnd, PodContext, is_killed
 from kubectl_memdoctor.duration import human_duration
+from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.event_groups import group_events
+from kubectl_memdoctor.evidence.node_evidence import KernelKill
 from kubectl_memdoctor.finding import Confidence, Evidence, InvolvedObject, Memory
+from kubectl_memdoctor.kernel_verdict import (
+    deadly_kill,
+    is_at_the_end,
+    kernel_evidence,
+    kernel_sentences,
+    kills_of_run,
+    was_not_the_kernel,
+)
 from kubectl_memdoctor.kill_reasons import KillReason, kill_reason
 from kubectl_memdoctor.limit_sentences import in_bytes
 from kubectl_memdoctor.objects import EVENTS, Container, ContainerStatus, Event, ResourceRequirements
@@ -73,13 +83,16 @@ class LimitInForce:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One end of a container and who is behind it. `reason` is there when something else explains the end."""
+    """One end of a container and who is behind it. `reason` is there when something else explains the end, `kernel`
+    when the node's kernel log tells of it; `excluded` when that log is whole for the time and does not."""
 
     end: ContainerEnd
     killer: Killer
     confidence: Confidence
     reason: KillReason | None = None
     node_event: Evidence | None = None
+    kernel: KernelKill | None = None
+    excluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +181,13 @@ class KilledContainer:
         events = [kill.reason.evidence for kill in self.kills if kill.reason]
         events += [kill.node_event for kill in self.kills if kill.node_event]
         yield from dict.fromkeys(events)
+        if self.newest.kernel is not None:
+            yield from kernel_evidence(self.pod, self.newest.kernel)
+
+    def kernel_sentences(self) -> Iterator[str]:
+        """What the kernel log adds, if it was read and tells of the newest kill."""
+        if self.newest.kernel is not None:
+            yield from kernel_sentences(self.newest.kernel)
 
     def when(self) -> str:
         """` 5m ago`, ` just now`, or nothing when the time is not known."""
@@ -220,7 +240,7 @@ def killed_containers(pod: PodContext, killer: Killer) -> Iterator[KilledContain
                 by_container.setdefault((end.kind, end.container), []).append(kill)
     for (kind, name), kills in by_container.items():
         status = next(entry for entry in _statuses(pod, kind) if entry.name == name)
-        yield KilledContainer(pod, status, tuple(kills), limit_in_force(pod, name))
+        yield KilledContainer(pod, status, tuple(kills), _limit_reached(pod, name, kills[0]))
 
 
 def _never_ran(pod: PodContext, end: ContainerEnd) -> bool:
@@ -241,10 +261,7 @@ def limit_in_force(pod: PodContext, name: str) -> LimitInForce | None:
     """
     limit = pod.container_limit(name)
     if limit is None or not limit.quantity or (_bytes(limit.quantity) or 0) <= 0:
-        total = pod.limit
-        if total.limit_bytes is None or total.quantity is None or total.source is None:
-            return None
-        return LimitInForce(total.quantity, SUM_OF_LIMITS, total.source, of_pod=True)
+        return _limit_of_pod(pod)
     if limit.field == POD_LEVEL_FIELD:
         in_force = LimitInForce(limit.quantity, limit.field, LimitSource.POD, of_pod=True)
         return _as_reported(in_force, pod.pod.status.resources, "status.resources")
@@ -253,6 +270,21 @@ def limit_in_force(pod: PodContext, name: str) -> LimitInForce | None:
     status = next((entry for entry in _statuses(pod, kind) if entry.name == name), None)
     in_force = LimitInForce(limit.quantity, limit.field, source, of_pod=False)
     return _as_reported(in_force, status.resources if status else None, f"status.{_LISTS[kind]}{{{name}}}.resources")
+
+
+def _limit_reached(pod: PodContext, name: str, kill: Kill) -> LimitInForce | None:
+    """The limit in force, or the pod's, where the kernel says that it was this one that was reached."""
+    if kill.killer is Killer.POD and kill.kernel is not None:
+        return _limit_of_pod(pod) or limit_in_force(pod, name)
+    return limit_in_force(pod, name)
+
+
+def _limit_of_pod(pod: PodContext) -> LimitInForce | None:
+    total = pod.limit
+    if total.limit_bytes is None or total.quantity is None or total.source is None:
+        return None
+    field = POD_LEVEL_FIELD if total.source is LimitSource.POD else SUM_OF_LIMITS
+    return LimitInForce(total.quantity, field, total.source, of_pod=True)
 
 
 def _as_reported(limit: LimitInForce, reported: ResourceRequirements | None, field: str) -> LimitInForce:
@@ -265,6 +297,49 @@ def _as_reported(limit: LimitInForce, reported: ResourceRequirements | None, fie
 
 def _kill(pod: PodContext, end: ContainerEnd) -> Kill:
     reason = kill_reason(pod, end)
+    kernel = deadly_kill(pod, end)
+    if kernel is not None and (reason is None or is_at_the_end(kernel, end)):
+        return _by_kernel(pod, end, kernel)
+    earlier = kills_of_run(pod, end) if kernel is None else ()
+    if earlier and (reason is not None or was_not_the_kernel(pod, end)):
+        return Kill(end, Killer.CHILD, Confidence.CONFIRMED, reason, kernel=earlier[-1])
+    if earlier:
+        # The times of a log can be off by minutes (dmesg -T): one kill and one end by SIGKILL are most likely the same.
+        return dataclasses.replace(_by_kernel(pod, end, earlier[-1]), confidence=Confidence.LIKELY)
+    if reason is None and was_not_the_kernel(pod, end):
+        return _excluded(pod, end)
+    return _by_status(pod, end, reason)
+
+
+_KILLERS = {Level.CONTAINER: Killer.CONTAINER, Level.POD: Killer.POD}
+"""Every other level is above the pod: the node, or the part of it that pods may use."""
+
+
+def _by_kernel(pod: PodContext, end: ContainerEnd, kernel: KernelKill) -> Kill:
+    """The kernel names the run's cgroup and the limit that was reached."""
+    if end.terminated.exit_code != SIGKILL_EXIT:
+        return Kill(end, Killer.CHILD, Confidence.CONFIRMED, kernel=kernel)
+    killer = _KILLERS.get(kernel.level, Killer.NODE)
+    if killer is Killer.POD and _is_alone(pod, end.container):
+        killer = Killer.CONTAINER
+    return Kill(end, killer, Confidence.CONFIRMED, kernel=kernel)
+
+
+def _is_alone(pod: PodContext, name: str) -> bool:
+    """Whether the pod's limit is this container's own: then it is reached first, as the sandbox uses some of it."""
+    limit = limit_in_force(pod, name)
+    return limit is not None and not limit.of_pod and limit.bytes == pod.limit.limit_bytes
+
+
+def _excluded(pod: PodContext, end: ContainerEnd) -> Kill:
+    """The kernel did not kill it. The mark can come from a kill that cost another container, or an earlier child."""
+    if end.terminated.exit_code != SIGKILL_EXIT:
+        return Kill(end, Killer.CHILD, Confidence.POSSIBLE, excluded=True)
+    marked = end.terminated.reason == "OOMKilled"
+    return Kill(end, Killer.OTHER, Confidence.LIKELY if marked else Confidence.CONFIRMED, excluded=True)
+
+
+def _by_status(pod: PodContext, end: ContainerEnd, reason: KillReason | None) -> Kill:
     if end.terminated.reason != "OOMKilled":
         return _unmarked(pod, end, reason)
     if end.terminated.exit_code != SIGKILL_EXIT:
@@ -337,7 +412,7 @@ def _node_oom(pod: PodContext, end: ContainerEnd) -> Evidence | None:
     if finished is None or not name:
         return None
     for event in pod.cluster.node_events.get(name, ()):
-        if _is_node_oom(event) and any(abs(time - finished) <= SAME_MOMENT for time in _times(event)):
+        if is_node_oom(event) and any(abs(time - finished) <= SAME_MOMENT for time in _times(event)):
             return msgspec.structs.replace(group_events([event])[0].evidence(), object=f"node/{name}")
     return None
 
@@ -348,7 +423,7 @@ def _times(event: Event) -> Iterator[datetime]:
             yield time
 
 
-def _is_node_oom(event: Event) -> bool:
+def is_node_oom(event: Event) -> bool:
     """The kubelet's SystemOOM is written for the root cgroup only; node-problem-detector repeats the kernel's line,
     which begins "Memory cgroup out of memory" for a limit and "Out of memory" for the node.
     https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/oom/oom_watcher_linux.go

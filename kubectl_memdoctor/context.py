@@ -14,6 +14,8 @@ from functools import cached_property, lru_cache
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events
+from kubectl_memdoctor.evidence.node_evidence import PodEvidence
+from kubectl_memdoctor.evidence.pod_join import EvidenceIndex, pod_uids
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure, read_runtime_error
 from kubectl_memdoctor.finding import Evidence, InvolvedObject, Memory
 from kubectl_memdoctor.measured_minimum import Measurement
@@ -71,6 +73,8 @@ class Trait(Flag):
     """The scheduler has no node for it."""
     RESIZING = auto()
     """An in-place resize is pending or in progress."""
+    SEEN_KILLED = auto()
+    """Its node's logs or counters tell of a process that was OOM-killed in it."""
 
 
 _NO_TRAITS = Trait.NONE
@@ -266,6 +270,8 @@ class ClusterContext:
     """The user's own figure instead of the measured table."""
     measured: tuple[Measurement, ...] = ()
     """Measured on the cluster's own nodes."""
+    node_evidence: EvidenceIndex = field(default_factory=EvidenceIndex)
+    """What kernels, kubelets, runtimes and counters of nodes say."""
 
     @property
     def small_below(self) -> int:
@@ -284,7 +290,12 @@ class PodContext:
 
     @cached_property
     def traits(self) -> Trait:
-        return traits(self.pod, self.cluster.small_below)
+        seen = self.node_evidence.kills or any(entry.oom_events for entry in self.node_evidence.counters)
+        return traits(self.pod, self.cluster.small_below) | (Trait.SEEN_KILLED if seen else Trait.NONE)
+
+    @cached_property
+    def node_evidence(self) -> PodEvidence:
+        return self.cluster.node_evidence.of(self.pod)
 
     @property
     def now(self) -> datetime:
@@ -297,16 +308,14 @@ class PodContext:
     @cached_property
     def events(self) -> tuple[EventGroup, ...]:
         """Only this pod's: an earlier pod of the same name has another uid. Newest first."""
-        return group_events(self._own_events)
+        return group_events(self.own_events)
 
     @cached_property
-    def _own_events(self) -> list[Event]:
-        """A static pod's events carry its config hash as uid, since the kubelet does not wait for the mirror pod.
-        https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/config/common.go
-        """
-        metadata = self.pod.metadata
-        uids = {metadata.uid, metadata.annotations.get("kubernetes.io/config.hash", ""), self.name} - {""}
-        return [event for uid in sorted(uids) for event in self.cluster.pod_events.get(uid, ())]
+    def own_events(self) -> list[Event]:
+        """A static pod's events carry its config hash as uid, since the kubelet does not wait for the mirror pod."""
+        return [
+            event for uid in sorted(pod_uids(self.pod) | {self.name}) for event in self.cluster.pod_events.get(uid, ())
+        ]
 
     def events_of(self, *reasons: str) -> tuple[EventGroup, ...]:
         return tuple(group for group in self.events if group.reason in reasons)

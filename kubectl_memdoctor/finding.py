@@ -80,8 +80,9 @@ class Memory(Printed, frozen=True, kw_only=True):
 
 
 class Evidence(Printed, frozen=True, kw_only=True):
-    """One thing that was seen. `source`: pod, event, node, lab, limitRange, owner (kernel, kubelet, runtime, cadvisor,
-    metrics where such were read). A repeated event is one entry with its `count` and `first_time`."""
+    """One thing that was seen. `source`: pod, event, node, lab, limitRange, owner; kernel, kubelet, runtime, cadvisor,
+    metrics where the node was asked or its logs were given: `field` is then the log's file and line, or the counter's
+    name. A repeated event is one entry with its `count` and `first_time`."""
 
     source: str
     object: str | None = None
@@ -185,6 +186,25 @@ class Termination:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeLineEntry:
+    """Something that happened, `count` times from `time` to `until`. `source`: event, status, kernel, kubelet ..."""
+
+    time: datetime
+    source: str
+    text: str
+    count: int = 1
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLine:
+    """Oldest first, by the node's clock, which is `skew_seconds` ahead of the API server's (0: about the same)."""
+
+    entries: tuple[TimeLineEntry, ...]
+    skew_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """What the `pod` page says of a pod beside its findings. Not part of the JSON report."""
 
@@ -203,11 +223,71 @@ class PodFacts:
     terminations: tuple[Termination, ...]
     warning: Evidence | None
     """The newest Warning event of a pod that is not well."""
+    time_line: TimeLine | None = None
+    """Across all sources, where the node's logs were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What one source tells, `count` times from `first` to `last`. Where the log names no time zone, these are the
+    node's local times. `source`: kernel, kubelet, containerd, cri-o, docker, runtime, cadvisor, status, event."""
+
+    source: str
+    text: str
+    count: int = 1
+    first: datetime | None = None
+    last: datetime | None = None
+    zone_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PodNotes:
+    """What a node's sources tell of kills and failing sandboxes in one pod, or outside of pods."""
+
+    title: str
+    """namespace/name; the uid of a pod that nothing names; words for what is no pod."""
+    remark: str
+    """What is to be known of the pod itself: its uid where the title is a name, that it is deleted."""
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What the `node` page says of a node beside its findings, most of it in one line each. Not part of the report."""
+
+    name: str
+    conditions: str
+    capacity: str
+    requests: str
+    """What its pods request of its allocatable memory."""
+    limits: str
+    """What its pods may use at most, and how many have no limit."""
+    use: str
+    """What is in use now, and how that is known."""
+    versions: str
+    """Runtime, kubelet, kernel, architecture, cgroup version."""
+    minimum: str
+    """What a sandbox needs on this node, and how that is known."""
+    events: tuple[Note, ...]
+    """Of the node, as far as they are about memory."""
+    evictions: tuple[Note, ...]
+    small_limits: tuple[str, ...]
+    """A line for each pod whose limit is under the sandbox's minimum."""
+    pods: tuple[PodNotes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFacts:
+    """What the `logs` page says beside its findings. Not part of the report."""
+
+    files: tuple[Note, ...]
+    """What each file was: `source` is its name."""
+    pods: tuple[PodNotes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the commands print: the report, and for `pod` the facts of each pod that was asked for.
+    """What the commands print: the report, and the facts of what was asked for: of pods, nodes, logs.
 
     `errors` are lines for stderr about names that do not exist, while others do.
     """
@@ -215,3 +295,5 @@ class Diagnosis:
     report: Report
     pods: tuple[PodFacts, ...] = ()
     errors: tuple[str, ...] = ()
+    nodes: tuple[NodeFacts, ...] = ()
+    logs: LogFacts | None = None

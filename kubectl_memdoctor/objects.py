@@ -267,6 +267,19 @@ class ConfigMap(ApiObject, frozen=True, gc=False):
     data: dict[str, str] = {}
 
 
+class ContainerMetrics(ApiObject, frozen=True, gc=False):
+    name: str = ""
+    usage: dict[str, str] = {}
+
+
+class PodMetrics(ApiObject, frozen=True, gc=False):
+    """What a pod's containers used about `timestamp`; memory is the working set."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    timestamp: Time | None = None
+    containers: tuple[ContainerMetrics, ...] = ()
+
+
 class LabelSelectorRequirement(ApiObject, frozen=True, gc=False):
     key: str = ""
     operator: str = ""
@@ -350,6 +363,8 @@ class Resource(Generic[Object]):
 PODS = Resource("pods", "Pod", "v1", True, Pod, ("pod", "po"))
 EVENTS = Resource("events", "Event", "v1", True, Event)
 NODES = Resource("nodes", "Node", "v1", False, Node)
+NODE_PROXY = Resource("nodes/proxy", "Node", "v1", False, Node)
+"""What a node's kubelet answers through the API server: counters, use, logs. Never decoded as an object."""
 LIMIT_RANGES = Resource("limitranges", "LimitRange", "v1", True, LimitRange)
 RUNTIME_CLASSES = Resource("runtimeclasses", "RuntimeClass", "node.k8s.io/v1", False, RuntimeClass)
 NAMESPACES = Resource("namespaces", "Namespace", "v1", False, Namespace)
@@ -369,6 +384,9 @@ REPLICATION_CONTROLLERS = Resource(
     ReplicationController,
     ("replicationcontroller", "rc"),
 )
+POD_METRICS = Resource("pods", "PodMetrics", "metrics.k8s.io/v1beta1", True, PodMetrics)
+POD_METRICS_V1 = Resource("pods", "PodMetrics", "metrics.k8s.io/v1", True, PodMetrics)
+"""The same objects: Kubernetes 1.37 has them as v1, metrics-servers still serve v1beta1."""
 RESOURCES: tuple[Resource[Any], ...] = (
     PODS,
     EVENTS,
@@ -385,6 +403,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     CRON_JOBS,
     CONTROLLER_REVISIONS,
     REPLICATION_CONTROLLERS,
+    POD_METRICS,
 )
 
 

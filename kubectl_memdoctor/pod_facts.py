@@ -9,6 +9,7 @@ from kubectl_memdoctor.evidence.event_groups import EventGroup
 from kubectl_memdoctor.finding import Evidence, PodFacts, Termination
 from kubectl_memdoctor.limit_sentences import limit_line
 from kubectl_memdoctor.objects import ContainerStatus, Pod
+from kubectl_memdoctor.time_line import time_line
 
 SYMPTOMS = frozenset({"Unhealthy", "BackOff"})
 """Warnings that say that something failed, not why: the newest other one tells more."""
@@ -27,6 +28,7 @@ def pod_facts(context: PodContext) -> PodFacts:
         minimum=context.minimum.reason,
         terminations=tuple(_terminations(context)),
         warning=_newest_warning(context),
+        time_line=time_line(context),
     )
 
 

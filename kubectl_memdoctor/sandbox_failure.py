@@ -6,13 +6,24 @@ needs, the same words have another cause. Only between do the words decide.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.context import SANDBOX_REASONS, SETTLING, PodContext, SandboxError, Trait
+from kubectl_memdoctor.context import SANDBOX_REASONS, SETTLING, PodContext, SandboxError, Trait, has_begun
+from kubectl_memdoctor.evidence.node_evidence import KubeletOom
+from kubectl_memdoctor.evidence.pod_join import container_ids
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure
 from kubectl_memdoctor.finding import Confidence, Evidence, RuledOut
+from kubectl_memdoctor.kernel_verdict import (
+    failure_evidence,
+    kernel_evidence,
+    kernel_sentences,
+    line_evidence,
+    no_kill_while_failing,
+    sandbox_kills,
+)
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, why_no_pod_limit
 
 BEFORE_THE_POD_CGROUP = frozenset(
@@ -56,7 +67,42 @@ def sandbox_verdict(pod: PodContext) -> SandboxVerdict | None:
     """None when the sandbox is not failing, or nothing can be said."""
     if Trait.STARTING not in pod.traits or pod.limit.not_checked_reason or _is_on_windows(pod) or _came_up(pod):
         return None
-    return _by_words(pod, _telling(pod)) if pod.sandbox_errors else _without_words(pod)
+    verdict = _by_words(pod, _telling(pod)) if pod.sandbox_errors else _without_words(pod)
+    return _by_node(pod, verdict)
+
+
+def _by_node(pod: PodContext, verdict: SandboxVerdict | None) -> SandboxVerdict | None:
+    """What the node's own logs add: a kill of the sandbox leaves no doubt, and no kill in a whole log leaves little."""
+    error = verdict.error if verdict else None
+    if kills_sandbox(pod):
+        because = "the node's kernel killed the sandbox's process at the pod's limit"
+        return SandboxVerdict(True, Confidence.CONFIRMED, error, because)
+    if verdict is None or verdict.memory or not no_kill_while_failing(pod):
+        return verdict
+    if error is not None and error.failure.proof is Proof.MEMORY:
+        # The runtime counted a kill that the log does not show: one of them is not whole after all.
+        return verdict
+    return dataclasses.replace(verdict, confidence=_SURER[verdict.confidence])
+
+
+_SURER = {
+    Confidence.POSSIBLE: Confidence.LIKELY,
+    Confidence.LIKELY: Confidence.CONFIRMED,
+    Confidence.CONFIRMED: Confidence.CONFIRMED,
+}
+
+
+def kills_sandbox(pod: PodContext) -> bool:
+    """Whether the kernel log, or the kubelet's, tells of a kill in the pod's cgroup outside of its containers."""
+    return bool(sandbox_kills(pod) or _sandbox_ooms(pod))
+
+
+def _sandbox_ooms(pod: PodContext) -> tuple[KubeletOom, ...]:
+    """The kubelet names the cgroup of the victim: of the pod, or of one that is no container of it."""
+    if has_begun(pod.pod):
+        return ()
+    own = container_ids(pod.pod)
+    return tuple(oom for oom in pod.node_evidence.kubelet_ooms if oom.cgroup and oom.cgroup.container_id not in own)
 
 
 def _is_on_windows(pod: PodContext) -> bool:
@@ -172,7 +218,42 @@ def sandbox_evidence(pod: PodContext) -> Iterator[Evidence]:
         if status.state.waiting is not None:
             yield pod.evidence(f"status.containerStatuses{{{status.name}}}.state.waiting", status.state.waiting.reason)
             break
+    yield from node_words(pod)
     yield from pod.minimum.evidence
+
+
+def node_words(pod: PodContext) -> Iterator[Evidence]:
+    """What kernel, kubelet and runtime of the node say of the sandbox."""
+    for kill in sandbox_kills(pod)[-1:]:
+        yield from kernel_evidence(pod, kill)
+    for oom in _sandbox_ooms(pod)[-1:]:
+        if oom.line is not None:
+            yield line_evidence("kubelet", pod, oom.line, oom.time)
+    for failures in pod.node_evidence.sandbox_failures:
+        yield failure_evidence(pod, failures)
+    for listing in pod.node_evidence.listings:
+        node = pod.pod.spec.node_name or listing.node
+        states = ", ".join(f"{count} {state}" for state, count in sorted(listing.states.items()))
+        yield Evidence(
+            source="runtime",
+            object=f"node/{node}" if node else None,
+            field=listing.file or None,
+            value=f"{listing.count} sandboxes of this pod: {states}",
+            count=listing.count,
+        )
+
+
+def node_sentences(pod: PodContext) -> Iterator[str]:
+    """Who was killed, and how many sandboxes were made in vain."""
+    for kill in sandbox_kills(pod)[-1:]:
+        yield from kernel_sentences(kill)
+    made = [listing.count for listing in pod.node_evidence.listings]
+    failed = [failures.count for failures in pod.node_evidence.sandbox_failures]
+    if made or failed:
+        count = max([*made, *failed])
+        yield (
+            f"The node made {count} sandboxes of this pod, none of which lived." if count > 1 else "The node made one."
+        )
 
 
 def other_causes(pod: PodContext) -> Iterator[RuledOut]:

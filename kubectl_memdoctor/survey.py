@@ -17,6 +17,7 @@ from kubectl_memdoctor.context import (
     may_be_resized,
     traits,
 )
+from kubectl_memdoctor.evidence.pod_join import pod_uids
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
@@ -28,7 +29,8 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 class Survey:
     """What was seen of all pods. `kept` are those with traits, and those that were asked for."""
 
-    def __init__(self, small_below: int) -> None:
+    def __init__(self, small_below: int, *, named: bool = False) -> None:
+        """`named`: remember every pod's name, so that what a node tells of it can be joined to it later."""
         self.pods = 0
         self.windows_pods = 0
         self.kept: list[Pod] = []
@@ -36,6 +38,8 @@ class Survey:
         self.namespaces: set[str] = set()
         self.requested: dict[str, int] = {}
         self.small_below = small_below
+        self._named = named
+        self._names: dict[str, tuple[str, str]] = {}
         self._siblings: dict[str, list[int]] = {}
 
     def add(self, pod: Pod, *, keep: bool = False) -> None:
@@ -48,10 +52,22 @@ class Survey:
                 self.requested[node_name] = self.requested.get(node_name, 0) + pod_memory_request(pod)
         if is_windows(pod):
             self.windows_pods += 1
+        if self._named:
+            self._remember(pod)
         found = traits(pod, self.small_below)
         self._count_sibling(pod, found)
         if found is not Trait.NONE or keep:
             self.kept.append(pod)
+
+    def _remember(self, pod: Pod) -> None:
+        metadata = pod.metadata
+        for key in (*pod_uids(pod), f"{metadata.namespace}/{metadata.name}"):
+            self._names[key] = (metadata.namespace, metadata.name)
+
+    def let_go(self, mentioned: Iterable[str]) -> list[tuple[str, str]]:
+        """Namespace and name of the pods among these (uids, or `namespace/name`) that were seen and not kept."""
+        kept = {(pod.metadata.namespace, pod.metadata.name) for pod in self.kept}
+        return sorted({self._names[key] for key in mentioned if key in self._names} - kept)
 
     def _count_sibling(self, pod: Pod, found: Trait) -> None:
         owners = pod.metadata.owner_references

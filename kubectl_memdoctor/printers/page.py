@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -24,6 +24,7 @@ from kubectl_memdoctor.finding import (
     PodFacts,
     Remedy,
     Termination,
+    TimeLine,
 )
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
@@ -34,6 +35,9 @@ LONGEST_VALUE = 400
 COMBINED = "(combined from similar events): "
 """What client-go puts before a repeated event's message; the line has its count already.
 https://github.com/kubernetes/client-go/blob/v0.34.0/tools/record/events_cache.go"""
+LONGEST_MOMENT = 120
+"""Letters of one entry of the time line: the whole text stands under the evidence."""
+MOST_MOMENTS = 12
 MOST_EVIDENCE = 12
 MOST_NAMES = 6
 MOST_RULES = 2
@@ -46,8 +50,12 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     report = diagnosis.report
     not_checked = list(_not_checked(report.not_checked, layout))
     blocks = []
+    time_lines = {(pod.namespace, pod.name): pod.time_line for pod in diagnosis.pods if pod.time_line is not None}
     for page in _pages(report.findings):
-        blocks.append(list(_page(page, report.taken_at, not_checked, layout)))
+        involved = page[0].involved_object
+        line = time_lines.pop((involved.namespace or "", involved.name), None)
+        history = list(_time_line(line, layout)) if line is not None else []
+        blocks.append(list(_page(page, report.taken_at, [*history, *not_checked], layout)))
         not_checked = []
     blocks += _healthy(_without_findings(diagnosis), report.taken_at, layout)
     if not_checked and blocks:
@@ -69,7 +77,8 @@ def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
     return [tuple(members) for members in groups.values()]
 
 
-def _page(findings: tuple[Finding, ...], now: datetime, not_checked: list[str], layout: Layout) -> Iterator[str]:
+def _page(findings: tuple[Finding, ...], now: datetime, beside: list[str], layout: Layout) -> Iterator[str]:
+    """`beside`: lines that stand once, on the first page that they are about."""
     finding = findings[0]
     # A message is a predicate ("cannot start: ..."), or a sentence of its own ("its container app was killed").
     colon = ":" if finding.message.startswith("its ") else ""
@@ -83,7 +92,7 @@ def _page(findings: tuple[Finding, ...], now: datetime, not_checked: list[str], 
         yield _heading("RULED OUT", layout)
         for entry in finding.ruled_out:
             yield from fold(f"{entry.cause}: {entry.because}", layout.width, indent="    ", hanging="  ")
-    yield from not_checked
+    yield from beside
     if finding.remedy is not None:
         yield from _fix(_for_all(finding.remedy, findings), layout)
 
@@ -143,11 +152,31 @@ def _ago(age: timedelta) -> str:
     return f"{human_duration(age)} ago" if age >= timedelta(seconds=1) else "just now"
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_VALUE:
+def _shortened(text: str, longest: int = LONGEST_VALUE) -> str:
+    if len(text) <= longest:
         return text
-    head, tail = text[: LONGEST_VALUE // 3], text[-LONGEST_VALUE * 2 // 3 :]
+    head, tail = text[: longest // 3], text[-longest * 2 // 3 :]
     return f"{head.rpartition(' ')[0] or head} [...] {tail.partition(' ')[2] or tail}"
+
+
+def _time_line(line: TimeLine, layout: Layout) -> Iterator[str]:
+    ahead = "ahead of" if line.skew_seconds > 0 else "behind"
+    clock = f", by the node's clock, {abs(line.skew_seconds)}s {ahead} the API server's" if line.skew_seconds else ""
+    yield f"{_heading('TIME LINE', layout)}{clock}"
+    left = len(line.entries) - MOST_MOMENTS
+    if left > 0:
+        yield f"    {left} earlier entries left out"
+    shown = line.entries[max(left, 0) :]
+    days = len({entry.time.date() for entry in shown}) > 1
+    for entry in shown:
+        moment = f"{entry.time.astimezone(UTC):{'%Y-%m-%d ' if days else ''}%H:%M:%SZ}"
+        until = (
+            f" (x{entry.count} until {entry.until.astimezone(UTC):%H:%M:%SZ})"
+            if entry.count > 1 and entry.until
+            else ""
+        )
+        text = f"{moment}  {entry.source:8} {_shortened(entry.text.removeprefix(COMBINED), LONGEST_MOMENT)}{until}"
+        yield from fold(text, layout.width, indent="    ", hanging=" " * 4)
 
 
 def _not_checked(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]:

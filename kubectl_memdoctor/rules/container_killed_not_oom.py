@@ -1,16 +1,18 @@
 """A container was killed with exit code 137, and nothing says that memory was the reason.
 
 ## What it finds
-A container that ended with exit code 137 (SIGKILL) without the mark OOMKilled: a failed liveness or startup probe, a
-grace period that ran out after a deletion or eviction, preemption, a node's shutdown. Where an event or the pod's
-status says so, that is the reason; where nothing does, the finding is *possible* and says so.
+A container that ended with exit code 137 (SIGKILL) without the mark OOMKilled, or without a kill in the kernel log: a
+failed liveness or startup probe, a grace period that ran out after a deletion or eviction, preemption, a node's
+shutdown. Where an event or the pod's status says so, that is the reason; where nothing does, the finding is *possible*
+and says so.
 
 ## Why it matters
 137 is widely taken for "out of memory". Raising the limit of a container that a probe kills changes nothing.
 
 ## When it is wrong
 A kill by the node's own OOM killer, by a user-space OOM daemon, or one whose mark the runtime lost in a race looks just
-like this. Where no other reason is on record, the node's kernel log decides.
+like this. Where no other reason is on record, the node's kernel log decides: where it is whole for the time and shows
+no kill, the finding is *confirmed*, or *likely* where the status says OOMKilled all the same.
 
 ## How to mend it
 Follow the reason that is shown: the probe's time-outs, the grace period, the pod's priority.
@@ -30,12 +32,12 @@ from kubectl_memdoctor.container_kills import STATUS_UNKNOWN, KilledContainer, K
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Finding, Remedy, RuledOut, Severity
 from kubectl_memdoctor.kill_reasons import STOPPED
-from kubectl_memdoctor.objects import EVENTS, NODES, PODS
+from kubectl_memdoctor.objects import EVENTS, NODE_PROXY, NODES, PODS
 
 SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
-USES = (EVENTS, NODES)
+USES = (EVENTS, NODES, NODE_PROXY)
 SUPERSEDES = ()
 
 EVENTS_ARE_KEPT = timedelta(hours=1)
@@ -76,11 +78,17 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     if kill.end.terminated.reason == STATUS_UNKNOWN:
         yield "The exit code 137 is the kubelet's own filling: the container was gone when it looked."
     else:
-        yield "Exit code 137 is SIGKILL, whoever sent it; the status does not say OOMKilled."
+        says = "the status does not say OOMKilled"
+        if kill.end.terminated.reason == "OOMKilled":
+            says = "the mark OOMKilled also comes from kills in another container of the pod"
+        yield f"Exit code 137 is SIGKILL, whoever sent it; {says}."
         finished = kill.end.terminated.finished_at
         kept = finished is not None and killed.pod.now - finished < EVENTS_ARE_KEPT
         expired = "" if kept else ": events are kept for an hour unless set otherwise"
         yield f"No event names another reason{expired}."
+    if kill.excluded:
+        yield "The node's kernel log covers that moment without a gap and tells of no kill for memory in this pod."
+        return
     node = killed.pod.pod.spec.node_name
     where = f"the kernel log of node {node}" if node else "the kernel log of its node"
     yield f"A kill for memory whose mark was lost cannot be excluded from here: {where} decides."
@@ -88,7 +96,9 @@ def _details(killed: KilledContainer) -> Iterator[str]:
 
 def _ruled_out(killed: KilledContainer) -> Iterator[RuledOut]:
     kill = killed.newest
-    if kill.confidence is Confidence.CONFIRMED and kill.reason is not None:
+    if kill.excluded:
+        yield RuledOut(cause="memory limit", because="the node's kernel log shows no kill at that time")
+    elif kill.confidence is Confidence.CONFIRMED and kill.reason is not None:
         yield RuledOut(cause="memory limit", because=f"{kill.reason.words}, and the status does not say OOMKilled")
 
 

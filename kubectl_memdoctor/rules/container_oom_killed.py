@@ -13,8 +13,9 @@ pauses (CrashLoopBackOff).
 ## When it is wrong
 The mark OOMKilled stays on a container once any of its processes was killed. When the kubelet killed it later (a failed
 probe, a deletion) and the event of that has expired, the two cannot be told apart. In a pod with a limit of its own
-(`spec.resources`) that limit may have been reached first: the finding is then *likely*. A limit that was changed in
-place after the kill is shown as it is now.
+(`spec.resources`) that limit may have been reached first: the finding is then *likely*. Where the node's kernel log can
+be read, it names the limit that was reached and the process that was killed, and decides both. A limit that was changed
+in place after the kill is shown as it is now.
 
 ## How to mend it
 Raise the container's limit, or let the program use less: a managed heap (JVM, Node.js, Go) should be told to stay well
@@ -33,7 +34,7 @@ from collections.abc import Iterator
 from kubectl_memdoctor.container_kills import KilledContainer, Killer, LimitInForce, killed_containers
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Finding, MemoryChange, Remedy, Severity
-from kubectl_memdoctor.objects import EVENTS, PODS
+from kubectl_memdoctor.objects import EVENTS, NODE_PROXY, PODS
 from kubectl_memdoctor.oom_shape import raising_advice, shape_sentences
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.suggested_limit import after_oom
@@ -41,7 +42,7 @@ from kubectl_memdoctor.suggested_limit import after_oom
 SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
-USES = (EVENTS,)
+USES = (EVENTS, NODE_PROXY)
 SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed")
 
 
@@ -71,6 +72,7 @@ def _finding(killed: KilledContainer, limit: LimitInForce) -> Finding:
 
 def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
     yield f"Its limit is {limit.words}."
+    yield from killed.kernel_sentences()
     yield from shape_sentences(killed.shape())
     if limit.source is LimitSource.LIMIT_RANGE:
         yield "The manifest gives it no limit: a LimitRange of the namespace did."

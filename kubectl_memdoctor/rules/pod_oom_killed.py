@@ -3,6 +3,7 @@
 ## What it finds
 A container that ended with the reason OOMKilled and exit code 137 and has no memory limit of its own, in a pod whose
 containers have one together: `spec.resources.limits.memory`, or, for an ephemeral container, the sum of the others'.
+And any container of which the node's kernel log says that it was killed at the pod's limit rather than at its own.
 
 ## Why it matters
 The container that is killed need not be the one that uses too much: the kernel takes the largest process of the pod,
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from kubectl_memdoctor.container_kills import KilledContainer, Killer, LimitInForce, killed_containers
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Finding, MemoryChange, Remedy, Severity
-from kubectl_memdoctor.objects import EVENTS, PODS
+from kubectl_memdoctor.objects import EVENTS, NODE_PROXY, PODS
 from kubectl_memdoctor.oom_shape import raising_advice, shape_sentences
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.suggested_limit import after_oom
@@ -36,7 +37,7 @@ from kubectl_memdoctor.suggested_limit import after_oom
 SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
-USES = (EVENTS,)
+USES = (EVENTS, NODE_PROXY)
 SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed")
 
 
@@ -62,7 +63,9 @@ def _finding(killed: KilledContainer, limit: LimitInForce) -> Finding:
 
 def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
     name = killed.newest.end.container
-    yield f"Container {name} has no limit of its own; the pod's, {limit.words}, holds for all containers together."
+    whose = "has no limit of its own" if killed.newest.kernel is None else "did not reach a limit of its own"
+    yield f"Container {name} {whose}; the pod's, {limit.words}, holds for all containers together."
+    yield from killed.kernel_sentences()
     neighbours = [entry.name for entry in killed.pod.pod.spec.containers if entry.name != name]
     if neighbours:
         yield f"What {', '.join(neighbours)} uses counts as well, and so do memory-backed volumes."

@@ -14,7 +14,8 @@ Knowing that the limit is fine saves raising it in vain.
 ## When it is wrong
 A pod can use up an ample limit before its sandbox starts: a memory-backed volume that fills it, or kernel memory that
 old kernels (3.10) charge to the pod. Where the runtime itself speaks of an OOM kill under an ample limit, this finding
-is only *possible*, and the kernel log of the node decides.
+is only *possible*, and the kernel log of the node decides: with a kill in it the limit is the cause after all; where it
+is whole and shows none, memory is ruled out.
 
 ## How to mend it
 Follow the error that is shown: it comes from the node's runtime or network plugin.
@@ -31,13 +32,14 @@ from collections.abc import Iterator
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.finding import Finding, RuledOut, Severity
-from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.kernel_verdict import no_kill_while_failing
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, NODE_PROXY, NODES, PODS, RUNTIME_CLASSES
 from kubectl_memdoctor.sandbox_failure import SandboxVerdict, sandbox_evidence, sandbox_verdict
 
 SCOPE = PodContext
 TRAITS = Trait.STARTING
 NEEDS = (PODS, EVENTS)
-USES = (NODES, RUNTIME_CLASSES, CONFIG_MAPS)
+USES = (NODES, RUNTIME_CLASSES, CONFIG_MAPS, NODE_PROXY)
 SUPERSEDES = ()
 
 
@@ -66,6 +68,8 @@ def _cause(verdict: SandboxVerdict) -> str:
 
 def _details(pod: PodContext, verdict: SandboxVerdict) -> Iterator[str]:
     because = verdict.because
+    if no_kill_while_failing(pod):
+        yield "The node's kernel log covers these failures without a gap and shows no kill for memory in the pod."
     yield f"{because[0].upper()}{because[1:].rstrip('.')}."
     if verdict.error is None:
         yield "No error of it is left to read: events are kept for an hour unless the API server is told otherwise."

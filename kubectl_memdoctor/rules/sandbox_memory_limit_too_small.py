@@ -16,7 +16,8 @@ Nothing that Kubernetes prints for such a pod names memory. It never starts by i
 ## When it is wrong
 The minimum differs by runtime, version, cgroup version and number of CPUs, and the API names only the container engine.
 Where the limit lies between the runtimes' minima, the finding is *possible*. A node whose kernel needs far more than
-those measured is not known here: `kubectl memdoctor calibrate` measures yours.
+those measured is not known here: `kubectl memdoctor calibrate` measures yours. The node's kernel log shows the kill
+itself and makes it *confirmed*, whatever the limit.
 
 ## How to mend it
 Raise the limit where the pod's template is. If the unit was wrong, write the one that was meant; otherwise
@@ -35,14 +36,14 @@ from collections.abc import Iterator
 from kubectl_memdoctor.context import PodContext, Trait
 from kubectl_memdoctor.finding import Finding, Severity
 from kubectl_memdoctor.limit_sentences import small_limit_sentences
-from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODES, PODS, RUNTIME_CLASSES
-from kubectl_memdoctor.sandbox_failure import other_causes, sandbox_evidence, sandbox_verdict
+from kubectl_memdoctor.objects import CONFIG_MAPS, EVENTS, LIMIT_RANGES, NODE_PROXY, NODES, PODS, RUNTIME_CLASSES
+from kubectl_memdoctor.sandbox_failure import node_sentences, other_causes, sandbox_evidence, sandbox_verdict
 from kubectl_memdoctor.small_limit import raise_limit
 
 SCOPE = PodContext
 TRAITS = Trait.STARTING
 NEEDS = (PODS,)
-USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS)
+USES = (EVENTS, NODES, LIMIT_RANGES, RUNTIME_CLASSES, CONFIG_MAPS, NODE_PROXY)
 SUPERSEDES = (
     "pod-memory-limit-below-sandbox-minimum",
     "memory-quantity-fractional",
@@ -63,7 +64,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
         confidence=verdict.confidence,
         involved_object=pod.involved(),
         message="cannot start: its memory limit is too small for the pod's sandbox",
-        details=(*small_limit_sentences(pod.limit), f"{pod.minimum.reason}."),
+        details=(*small_limit_sentences(pod.limit), *node_sentences(pod), f"{pod.minimum.reason}."),
         memory=pod.pod_memory(),
         evidence=tuple(sandbox_evidence(pod)),
         ruled_out=tuple(other_causes(pod)),
