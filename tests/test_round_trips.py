@@ -24,6 +24,7 @@ class SlowSource:
     """Answers nothing until nobody asks any more; then all that was asked, at once: one round."""
 
     parallel = True
+    kubelets = None
 
     def __init__(self, *stored: tuple[objects.Resource[Any], Any]) -> None:
         self.rounds: list[list[str]] = []

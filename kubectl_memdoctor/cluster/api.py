@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.node_proxy import NodeProxy
 from kubectl_memdoctor.cluster.retries import answered
 from kubectl_memdoctor.cluster.source import AccessError, Origin, Page
 from kubectl_memdoctor.cluster.status import failure, foreign, is_expired, one_line, read_status, unauthorized
@@ -57,6 +58,7 @@ class ApiServer:
         """`chunk_size` is the most objects of one page, 0 for one page of all."""
         self.connection = connection
         self._transport = Transport(connection)
+        self.kubelets = NodeProxy(self._transport)
         self._chunk_size = chunk_size
         self._sleep = sleep
         self._lock = threading.Lock()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol
@@ -57,11 +58,43 @@ class NotRecorded(Unreadable):
     """A recording holds none of a resource: it was not saved, or there was none. Rules on what is there still hold."""
 
 
+class TimedOut(Unreadable):
+    """Not answered, or not to the end, within the time that the caller gave: `timed out: ...`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletAnswer:
+    """What a kubelet answers, as it comes; `chunks` raise Unreadable where it breaks off.
+
+    `is_tail`: these are the last bytes of something longer, so that the first line may lack its beginning.
+    """
+
+    chunks: Iterator[bytes]
+    is_html: bool = False
+    is_tail: bool = False
+
+
+class Kubelets(Protocol):
+    """The kubelets of a cluster's nodes, reached through the API server."""
+
+    def ask(
+        self, node: str, path: str, query: Mapping[str, str | list[str]] = {}, *, seconds: float, tail_bytes: int = 0
+    ) -> AbstractContextManager[KubeletAnswer]:
+        """`path` is the kubelet's own: `metrics/cadvisor`. With `tail_bytes` only the end of a file is wanted.
+
+        `seconds` from now is all that it may take until the last chunk. Raises Unreadable (TimedOut), whatever fails.
+        """
+
+
 class Source(Protocol):
     """A cluster or a recording. Every method may raise AccessError (or its subclasses)."""
 
     parallel: bool
     """Whether several calls may (and should) run at once, from several threads."""
+
+    @property
+    def kubelets(self) -> Kubelets | None:
+        """None where there are none: in a recording."""
 
     def origin(self) -> Origin:
         """Where the objects come from; for a cluster this asks for its version."""

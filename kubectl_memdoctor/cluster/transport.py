@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -39,6 +39,8 @@ TOKEN_FILE_SECONDS = 50.0
 """How long a token from a file is kept: https://github.com/kubernetes/client-go/blob/v0.37.0/transport/token_source.go"""
 CONNECTIONS = 8
 """Kept open for lists that are fetched side by side."""
+CHUNK_BYTES = 1 << 18
+"""The most that is received, and the most that is unpacked, at a time."""
 
 
 class ConnectionCut(AccessError):
@@ -62,6 +64,56 @@ class Request:
     target: str
     body: bytes = b""
     content_type: str = "application/json"
+
+
+class Stream:
+    """An answer whose body is read while it comes, in constant memory. `close` belongs to it."""
+
+    def __init__(
+        self,
+        response: urllib3.BaseHTTPResponse,
+        received: Iterator[bytes],
+        failure: Callable[[Exception], AccessError],
+    ) -> None:
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._received = received
+        self._failure = failure
+        self._whole = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, unpacked, once. Raises ConnectionCut, AccessError where it breaks off."""
+        try:
+            yield from unpacked(self._received) if _is_gzip(self.headers) else self._received
+        except (exceptions.HTTPError, OSError, EOFError, zlib.error) as error:
+            raise self._failure(error) from None
+        self._whole = True
+
+    def close(self) -> None:
+        """Gives the connection back, or ends it where the body has not been read to its end."""
+        if not self._whole:
+            self._response.close()
+        self._response.release_conn()
+
+
+def unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
+    """gzip, taken apart as it comes, however much it unpacks to. Raises zlib.error, and EOFError where it is cut."""
+    unpacker = zlib.decompressobj(wbits=_GZIP)
+    for chunk in packed:
+        rest = chunk
+        while rest:
+            if unpacker.eof:
+                unpacker = zlib.decompressobj(wbits=_GZIP)
+            if plain := unpacker.decompress(rest, CHUNK_BYTES):
+                yield plain
+            rest = unpacker.unconsumed_tail or unpacker.unused_data
+    if not unpacker.eof:
+        raise EOFError("the compressed stream is cut")
+
+
+_GZIP = 16 + zlib.MAX_WBITS
+"""https://docs.python.org/3/library/zlib.html#zlib.decompress"""
 
 
 class Transport:
@@ -94,13 +146,34 @@ class Transport:
             return answer
         return self._send(request, deadline, self._plugin.refresh(credentials))
 
+    def stream(self, target: str, deadline: float | None, headers: Mapping[str, str]) -> Stream:
+        """As `get`, with more headers, for a body that is read while it comes. It may be anything, not just JSON."""
+        credentials = self._plugin.credentials() if self._plugin else Credentials()
+        request = Request("GET", target)
+        response = self._respond(request, deadline, credentials, {"Accept": "*/*", **headers})
+        return Stream(response, _received(response, deadline), lambda error: self._stream_failure(error, deadline))
+
     def _send(self, request: Request, deadline: float | None, credentials: Credentials) -> Answer:
+        response = self._respond(request, deadline, credentials, {})
+        try:
+            return Answer(response.status, response.headers, self._body(response, deadline))
+        except (exceptions.HTTPError, OSError) as error:
+            raise self._failure(error, deadline) from None
+        finally:
+            response.release_conn()
+
+    def _respond(
+        self, request: Request, deadline: float | None, credentials: Credentials, more_headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer's head; its body is still to be read."""
         url = self._connection.server + request.target
         headers = self._headers(credentials)
+        for name, value in more_headers.items():
+            headers[name] = value
         if request.body:
             headers["Content-Type"] = request.content_type
         try:
-            response = self._pool_for(credentials).request(
+            return self._pool_for(credentials).request(
                 request.method,
                 url,
                 body=request.body or None,
@@ -112,12 +185,6 @@ class Transport:
             )
         except (exceptions.HTTPError, OSError) as error:
             raise self._failure(error, deadline) from None
-        try:
-            return Answer(response.status, response.headers, self._body(response, deadline))
-        except (exceptions.HTTPError, OSError) as error:
-            raise self._failure(error, deadline) from None
-        finally:
-            response.release_conn()
 
     def _headers(self, credentials: Credentials) -> urllib3.HTTPHeaderDict:
         connection = self._connection
@@ -152,20 +219,20 @@ class Transport:
             return self._pool
 
     def _body(self, response: urllib3.BaseHTTPResponse, deadline: float | None) -> bytes:
-        """The whole body; a server that drips its bytes cannot outlast the deadline."""
-        chunks: list[bytes] = []
-        while chunk := response.read1(1 << 18, decode_content=False):
-            chunks.append(chunk)
-            if deadline is not None and time.monotonic() > deadline:
-                response.close()
-                raise exceptions.TimeoutError
-        body = b"".join(chunks)
-        if response.headers.get("Content-Encoding", "").lower() != "gzip":
+        """The whole body."""
+        body = b"".join(_received(response, deadline))
+        if not _is_gzip(response.headers):
             return body
         try:
             return gzip.decompress(body)
         except (EOFError, OSError, zlib.error):
-            raise ConnectionCut(self._line("gzip: the compressed answer is cut or garbled")) from None
+            raise self._garbled() from None
+
+    def _garbled(self) -> ConnectionCut:
+        return ConnectionCut(self._line("gzip: the compressed answer is cut or garbled"))
+
+    def _stream_failure(self, error: Exception, deadline: float | None) -> AccessError:
+        return self._garbled() if isinstance(error, EOFError | zlib.error) else self._failure(error, deadline)
 
     def _failure(self, error: Exception, deadline: float | None) -> AccessError:
         """https://github.com/kubernetes/kubectl/blob/v0.37.0/pkg/cmd/util/helpers.go, StandardErrorMessage"""
@@ -227,6 +294,19 @@ class _TokenFile:
                 self._token = self._path.read_text().strip() or self._token
                 self._read_at = time.monotonic()
         return self._token
+
+
+def _received(response: urllib3.BaseHTTPResponse, deadline: float | None) -> Iterator[bytes]:
+    """The body as it was sent; a server that drips its bytes cannot outlast the deadline."""
+    while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+        yield chunk
+        if deadline is not None and time.monotonic() > deadline:
+            response.close()
+            raise exceptions.TimeoutError
+
+
+def _is_gzip(headers: Mapping[str, str]) -> bool:
+    return headers.get("Content-Encoding", "").lower() == "gzip"
 
 
 def _timeout(deadline: float | None) -> urllib3.Timeout:

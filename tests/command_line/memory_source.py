@@ -19,6 +19,7 @@ class MemorySource:
     """`items` are objects as the API writes them; `forbidden` names resources that may not be read."""
 
     parallel = False
+    kubelets = None
 
     def __init__(self, items: Sequence[dict[str, Any]], forbidden: Sequence[str] = ()) -> None:
         types = {resource.kind: resource for resource in RESOURCES}

@@ -29,6 +29,7 @@ class Listening:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.parallel = source.parallel
+        self.kubelets = source.kubelets
         self.asked: Asked = set()
         self.named: set[tuple[str, str | None, str]] = set()
 
