@@ -177,30 +177,32 @@ def bar(part: int, whole: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NearLimit:
-    """Who counts as near the limit: working sets (bytes) of at least `share` of the limit."""
+    """The pods of which a container uses at least `share` of its limit. `working_sets`: (namespace, pod) -> container
+    -> bytes."""
 
     share: float
-    working_sets: Mapping[ContainerKey, int]
+    working_sets: Mapping[tuple[str, str], Mapping[str, int]]
 
     def shows(self, pod: Pod) -> bool:
-        """A glance: by the smaller of the limits that spec and status give a container."""
-        metadata, status = pod.metadata, pod.status
-        reported = {
-            entry.name: entry.resources for entry in (*status.container_statuses, *status.init_container_statuses)
-        }
-        for container in (*pod.spec.containers, *pod.spec.init_containers):
-            used = self.working_sets.get((metadata.namespace, metadata.name, container.name))
-            if used is None:
-                continue
-            in_force = reported.get(container.name)
-            texts = (container.resources.limits.get("memory"), in_force.limits.get("memory") if in_force else None)
-            limits = [limit for text in texts if text and (limit := _bytes(text)) > 0]
-            if limits and self.reached(used, min(limits)):
-                return True
-        return False
+        used = self.working_sets.get((pod.metadata.namespace, pod.metadata.name))
+        return used is not None and is_near_limit(pod, self.share, used)
 
-    def reached(self, used: int, limit: int) -> bool:
-        return used >= self.share * limit
+
+def is_near_limit(pod: Pod, share: float, working_sets: Mapping[str, int]) -> bool:
+    """A glance at all containers (name -> bytes), by the smaller of the limits that spec and status give each."""
+    status = pod.status
+    statuses = (*status.container_statuses, *status.init_container_statuses)
+    reported = {entry.name: entry.resources for entry in statuses if entry.resources is not None}
+    for container in (*pod.spec.containers, *pod.spec.init_containers):
+        used = working_sets.get(container.name)
+        if used is None:
+            continue
+        given = (container.resources, reported.get(container.name))
+        texts = (resources.limits.get("memory") for resources in given if resources is not None)
+        limits = [limit for text in texts if text and (limit := _bytes(text)) > 0]
+        if limits and used >= share * min(limits):
+            return True
+    return False
 
 
 def _bytes(text: str) -> int:

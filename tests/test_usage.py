@@ -309,4 +309,4 @@ SMALLER = [{"name": "app", "resources": {"limits": {"memory": "200Mi"}}}]
     ],
 )
 def test_who_is_near_the_limit(found: Pod, used: int, near: bool) -> None:
-    assert NearLimit(0.9, {KEY: used * MEBIBYTE}).shows(found) == near
+    assert NearLimit(0.9, {("shop", OWN): {"app": used * MEBIBYTE}}).shows(found) == near

@@ -275,7 +275,7 @@ def _decoded(array: bytes | memoryview, type_: type[ApiObject]) -> list[Any]:
 
 def newest_time(resource: Resource[Any] | None, objects: Iterable[Any], newest: datetime) -> datetime:
     """The newest time at which something had happened to one of these objects, `newest` if that is newer."""
-    times = _TIMES.get(resource.name, _made) if resource else _head_times
+    times = _TIMES.get(resource.group_resource, _made) if resource else _head_times
     for entry in objects:
         for time in times(entry):
             if time is not None and time > newest:
@@ -318,7 +318,7 @@ def _node_times(node: SavedNode) -> list[datetime | None]:
 
 
 _TIMES: dict[str, Callable[[Any], Iterable[datetime | None]]] = {
-    PODS.name: _pod_times,
-    EVENTS.name: _event_times,
-    NODES.name: _node_times,
+    PODS.group_resource: _pod_times,
+    EVENTS.group_resource: _event_times,
+    NODES.group_resource: _node_times,
 }

@@ -25,7 +25,7 @@ from kubectl_memdoctor.objects import (
 )
 
 NOT_RECORDED = "not in the recording"
-BESIDE_PODS = frozenset({EVENTS.name, NODES.name, LIMIT_RANGES.name})
+BESIDE_PODS = frozenset({EVENTS.group_resource, NODES.group_resource, LIMIT_RANGES.group_resource})
 """What rules look at by itself. A recording without any of these and without pods is of no use."""
 
 
@@ -33,6 +33,7 @@ class Recording:
     """The Source of saved objects."""
 
     parallel = False
+    kubelets = None
 
     def __init__(self, places: Sequence[Place], name: str) -> None:
         """`name` is what the user calls it."""
@@ -66,7 +67,7 @@ class Recording:
         field_selector: str = "",
     ) -> Iterator[Page[Object]]:
         wanted = selector(resource, namespace, label_selector, field_selector)
-        if self._scan is None and resource.name == PODS.name and wanted.type is None:
+        if self._scan is None and resource == PODS and wanted.type is None:
             yield from self._first_pass(resource, wanted)
         else:
             yield from self._again(resource, wanted)
@@ -75,7 +76,7 @@ class Recording:
     def _first_pass(self, resource: Resource[Object], wanted: Selector) -> Iterator[Page[Object]]:
         scan = Scan(self._places)
         for form, objects in scan.walk():
-            if form.resource.name == resource.name:
+            if form.resource.group_resource == resource.group_resource:
                 yield _page(objects, wanted)
         self._scan = scan
 
@@ -89,28 +90,32 @@ class Recording:
 
     def _again(self, resource: Resource[Object], wanted: Selector) -> Iterator[Page[Object]]:
         scan = self._scanned()
-        if resource.name == NAMESPACES.name:
+        if resource == NAMESPACES:
             yield _page(self._namespaces(scan), wanted)
             return
-        for extent in scan.extents.get(resource.name, ()):
+        for extent in scan.extents.get(resource.group_resource, ()):
             if wanted.namespace is None or wanted.namespace in extent.namespaces:
                 yield _page(_objects(extent, wanted), wanted)
 
     def _namespaces(self, scan: Scan) -> builtins.list[Any]:
         """Those that were saved, and those that something saved lies in."""
-        saved = [entry for extent in scan.extents.get(NAMESPACES.name, ()) for entry in extent.objects(extent.array())]
+        saved = [
+            entry
+            for extent in scan.extents.get(NAMESPACES.group_resource, ())
+            for entry in extent.objects(extent.array())
+        ]
         names = {entry.metadata.name for entry in saved}
         return saved + [Namespace(ObjectMeta(name=name)) for name in sorted(scan.namespaces - names - {""})]
 
     def _must_be_recorded(self, resource: Resource[Any]) -> None:
         """A list that was never saved is not an empty list. Where no pod names a RuntimeClass nothing is missed."""
         scan = self._scanned()
-        if resource.name in scan.recorded or resource.name == NAMESPACES.name:
+        if resource.group_resource in scan.recorded or resource == NAMESPACES:
             return
-        if resource.name == RUNTIME_CLASSES.name and not scan.names_runtime_class:
+        if resource == RUNTIME_CLASSES and not scan.names_runtime_class:
             return
         missing = refuse(self._name, f"no {resource.group_resource} in it: {HOW_TO_SAVE}")
-        if resource.name == PODS.name and scan.recorded.isdisjoint(BESIDE_PODS):
+        if resource == PODS and scan.recorded.isdisjoint(BESIDE_PODS):
             raise missing
         raise NotRecorded(str(missing), resource=resource.group_resource, reason=NOT_RECORDED)
 

@@ -63,9 +63,9 @@ class Scan:
         self._objects = 0
         self._saw_empty_list = False
         self.extents: dict[str, list[Extent]] = {}
-        """By the resource's name."""
+        """By the resource, as `group_resource` names it: pods and pods.metrics.k8s.io are two."""
         self.recorded: set[str] = set()
-        """Names of the resources that were saved, though perhaps as an empty list."""
+        """The resources that were saved, though perhaps as an empty list."""
         self.namespaces: set[str] = set()
         """Of all objects, also of those that no rule reads."""
         self.newest = NO_TIME
@@ -105,7 +105,7 @@ class Scan:
         self._saw_empty_list = document.is_list and document.kind == "List"
         form = list_form(document.kind, document.api_version)
         if form is not None:
-            self.recorded.add(form.resource.name)
+            self.recorded.add(form.resource.group_resource)
 
     def _found_late(self, piece: Piece) -> Iterator[tuple[Form, list[Any]]]:
         """Items without a kind, after the List's own kind is known."""
@@ -127,10 +127,10 @@ class Scan:
         self.newest = newest_time(form.resource if form else None, objects, self.newest)
         if form is None:
             return
-        doubles = self._doubles(form.resource.name, objects)
+        doubles = self._doubles(form.resource.group_resource, objects)
         extent = Extent(text, base + run.start, base + run.end, form, namespaces, doubles)
-        self.extents.setdefault(form.resource.name, []).append(extent)
-        self.recorded.add(form.resource.name)
+        self.extents.setdefault(form.resource.group_resource, []).append(extent)
+        self.recorded.add(form.resource.group_resource)
         objects = _without(objects, doubles)
         if form.resource is PODS:
             self.names_runtime_class = self.names_runtime_class or any(map(_names_runtime_class, objects))

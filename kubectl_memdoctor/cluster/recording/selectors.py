@@ -62,7 +62,7 @@ def selector(resource: Resource[Any], namespace: str | None, label_selector: str
     """Raises AccessError in the API server's words."""
     try:
         fields = tuple(_fields(field_selector, resource))
-        more = resource.name == PODS.name and any(field.name not in _TYPED_POD_FIELDS for field in fields)
+        more = resource == PODS and any(field.name not in _TYPED_POD_FIELDS for field in fields)
         return Selector(
             namespace=namespace if resource.namespaced else None,
             type=SelectablePod if more else None,
@@ -90,7 +90,7 @@ _ESCAPE = re.compile(r"\\(.?)|[,=]", re.DOTALL)
 
 
 def _fields(text: str, resource: Resource[Any]) -> Iterator[FieldRequirement]:
-    readable = {**_METADATA, **_FIELDS.get(resource.name, {})}
+    readable = {**_METADATA, **_FIELDS.get(resource.group_resource, {})}
     for term in _TERM.findall(text):
         operator = _OPERATOR.search(term)
         if operator is None:
@@ -118,7 +118,7 @@ _METADATA: dict[str, Callable[[Any], Any]] = {
     "metadata.namespace": attrgetter("metadata.namespace"),
 }
 _FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    PODS.name: {
+    PODS.group_resource: {
         "spec.host": attrgetter("spec.node_name"),
         "spec.nodeName": attrgetter("spec.node_name"),
         "spec.restartPolicy": attrgetter("spec.restart_policy"),
@@ -130,7 +130,7 @@ _FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "status.podIPs": lambda pod: "",
         "status.nominatedNodeName": attrgetter("status.nominated_node_name"),
     },
-    EVENTS.name: {
+    EVENTS.group_resource: {
         "involvedObject.kind": attrgetter("involved_object.kind"),
         "involvedObject.namespace": attrgetter("involved_object.namespace"),
         "involvedObject.name": attrgetter("involved_object.name"),
