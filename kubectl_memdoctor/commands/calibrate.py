@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, NOTHING_FOUND, CouldNotLook, UsageError
 from kubectl_memdoctor.flags import (
@@ -57,7 +57,7 @@ from kubectl_memdoctor.flags import (
     Flag,
 )
 from kubectl_memdoctor.screen import Screen, discard
-from kubectl_memdoctor.temporary.consent import agreed, demand_consent
+from kubectl_memdoctor.temporary.consent import agreed, demand_consent, print_lines
 
 if TYPE_CHECKING:
     from kubectl_memdoctor.calibration.manifests import Run
@@ -215,8 +215,7 @@ class _Command:
         from kubectl_memdoctor.calibration.page import plan
 
         server = self._source.connection.server
-        for text in plan(run, targets, server, saves=self._line.flag(SAVE)):
-            self._say(text, self._screen.err)
+        print_lines(plan(run, targets, server, saves=self._line.flag(SAVE)), self._screen.err)
         for entry in left:
             if entry.is_abandoned(self._source.now()):
                 self._screen.say(f"Removed first, left by an earlier run: {entry.names()}")
@@ -225,13 +224,6 @@ class _Command:
                     f"Left alone, since its run may still be under way: {entry.names()} ({PROGRAM} calibrate --clean"
                     " removes it)"
                 )
-
-    def _say(self, text: str, stream: TextIO) -> None:
-        """A line of the cluster's words, indented as it is."""
-        from kubectl_memdoctor.clean import clean
-
-        indent = len(text) - len(text.lstrip(" "))
-        print(" " * indent + clean(text[indent:]), file=stream)
 
     def _dry_run(self, run: Run, targets: Sequence[Target]) -> None:
         from kubectl_memdoctor.calibration import manifests, page
@@ -248,8 +240,8 @@ class _Command:
         if output:
             print(page.manifests([place, *pods], output), file=self._screen.out)
             return
-        for text in page.plan(run, targets, self._source.connection.server, saves=self._line.flag(SAVE)):
-            self._say(text, self._screen.out)
+        lines = page.plan(run, targets, self._source.connection.server, saves=self._line.flag(SAVE))
+        print_lines(lines, self._screen.out)
         self._screen.say(f"Nothing was made ({self._line.text(DRY_RUN)} dry run).")
 
     def _measure(self, run: Run, targets: Sequence[Target], left: list[Leftover], refusals: tuple[str, ...]) -> int:
@@ -290,8 +282,7 @@ class _Command:
             if output:
                 print(measured(measurements, output), file=self._screen.out)
             else:
-                for text in results(measurements, nodes):
-                    self._say(text, self._screen.out)
+                print_lines(results(measurements, nodes), self._screen.out)
             self._screen.out.flush()
         except BrokenPipeError:
             # The result is kept all the same.

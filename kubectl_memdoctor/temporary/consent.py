@@ -1,9 +1,12 @@
-"""Asks before anything is made."""
+"""Says what would be made, and asks before anything is."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from typing import TextIO
 
+from kubectl_memdoctor.clean import clean
 from kubectl_memdoctor.exit_code import CouldNotLook
 from kubectl_memdoctor.flags import YES, CommandLine
 from kubectl_memdoctor.screen import Screen
@@ -28,3 +31,10 @@ def agreed(line: CommandLine, screen: Screen) -> bool:
     if not answer.endswith("\n"):
         screen.say("")
     return answer.strip().lower() in ("y", "yes")
+
+
+def print_lines(lines: Iterable[str], stream: TextIO) -> None:
+    """Lines with the cluster's words in them: cleaned, and indented as they are."""
+    for text in lines:
+        indent = len(text) - len(text.lstrip(" "))
+        print(" " * indent + clean(text[indent:]), file=stream)
