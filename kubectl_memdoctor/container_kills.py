@@ -37,6 +37,7 @@ from kubectl_memdoctor.limit_sentences import in_bytes
 from kubectl_memdoctor.objects import EVENTS, Container, ContainerStatus, Event, ResourceRequirements
 from kubectl_memdoctor.oom_shape import OomShape
 from kubectl_memdoctor.pod_limit import POD_LEVEL_FIELD, LimitSource, is_windows
+from kubectl_memdoctor.usage import Usage
 
 SAME_MOMENT = timedelta(seconds=15)
 """The kubelet and node-problem-detector write a kernel OOM down within seconds."""
@@ -120,6 +121,10 @@ class KilledContainer:
         return next((entry for entry in everyone if entry.name == self.newest.end.container), None)
 
     @property
+    def usage(self) -> Usage | None:
+        return self.pod.usage(self.newest.end.container)
+
+    @property
     def can_be_changed(self) -> bool:
         """Ephemeral containers have no resources, and nobody starts them again."""
         return self.newest.end.kind != "ephemeralContainers"
@@ -166,7 +171,7 @@ class KilledContainer:
         )
 
     def evidence(self) -> Iterator[Evidence]:
-        """The limit, every known end, how often it was restarted, and the events that speak of these ends."""
+        """The limit, every known end, how often it was restarted, the events that speak of these ends, and its use."""
         if self.limit is not None:
             yield self.pod.evidence(self.limit.field, self.limit.quantity)
         for kill in self.kills:
@@ -183,11 +188,18 @@ class KilledContainer:
         yield from dict.fromkeys(events)
         if self.newest.kernel is not None:
             yield from kernel_evidence(self.pod, self.newest.kernel)
+        if self.usage is not None:
+            yield from self.usage.evidence
 
     def kernel_sentences(self) -> Iterator[str]:
         """What the kernel log adds, if it was read and tells of the newest kill."""
         if self.newest.kernel is not None:
             yield from kernel_sentences(self.newest.kernel)
+
+    def usage_sentences(self) -> Iterator[str]:
+        """What it and its replicas use and used, as far as anybody was asked."""
+        if self.usage is not None:
+            yield from self.usage.sentences()
 
     def when(self) -> str:
         """` 5m ago`, ` just now`, or nothing when the time is not known."""

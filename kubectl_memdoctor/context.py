@@ -37,6 +37,7 @@ from kubectl_memdoctor.sandbox_minimum import (
     largest_known_minimum_bytes,
     sandbox_minimum,
 )
+from kubectl_memdoctor.usage import ContainerKey, Usage, is_near_limit
 
 SANDBOX_CONDITIONS = ("PodReadyToStartContainers", "PodHasNetwork")
 """False until the sandbox is ready; PodHasNetwork was its name in Kubernetes 1.25 to 1.27."""
@@ -75,6 +76,8 @@ class Trait(Flag):
     """An in-place resize is pending or in progress."""
     SEEN_KILLED = auto()
     """Its node's logs or counters tell of a process that was OOM-killed in it."""
+    NEAR_LIMIT = auto()
+    """A container uses as much of its memory limit as the user asked for."""
 
 
 _NO_TRAITS = Trait.NONE
@@ -272,6 +275,10 @@ class ClusterContext:
     """Measured on the cluster's own nodes."""
     node_evidence: EvidenceIndex = field(default_factory=EvidenceIndex)
     """What kernels, kubelets, runtimes and counters of nodes say."""
+    usages: Mapping[ContainerKey, Usage] = field(default_factory=dict)
+    """What is known of the use of the containers that were asked about."""
+    near_limit: float | None = None
+    """From which share of its limit (0 to 1) a container counts as near it; None where nobody asked."""
 
     @property
     def small_below(self) -> int:
@@ -291,7 +298,21 @@ class PodContext:
     @cached_property
     def traits(self) -> Trait:
         seen = self.node_evidence.kills or any(entry.oom_events for entry in self.node_evidence.counters)
-        return traits(self.pod, self.cluster.small_below) | (Trait.SEEN_KILLED if seen else Trait.NONE)
+        found = traits(self.pod, self.cluster.small_below) | (Trait.SEEN_KILLED if seen else Trait.NONE)
+        return found | (Trait.NEAR_LIMIT if self._is_near_limit() else Trait.NONE)
+
+    def _is_near_limit(self) -> bool:
+        share = self.cluster.near_limit
+        if share is None:
+            return False
+        spec = self.pod.spec
+        found = ((entry.name, self.usage(entry.name)) for entry in (*spec.containers, *spec.init_containers))
+        used = {name: usage.now_bytes for name, usage in found if usage is not None and usage.now_bytes is not None}
+        return is_near_limit(self.pod, share, used)
+
+    def usage(self, container: str) -> Usage | None:
+        metadata = self.pod.metadata
+        return self.cluster.usages.get((metadata.namespace, metadata.name, container))
 
     @cached_property
     def node_evidence(self) -> PodEvidence:

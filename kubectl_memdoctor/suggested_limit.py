@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.usage import Usage, in_words
+from kubectl_memdoctor.usage import Observed, Usage, in_words
 
 MEBIBYTE = 1 << 20
 START_HEADROOM = 2
@@ -37,23 +37,17 @@ def for_start(limit_text: str | None, minimum_bytes: int) -> Suggestion:
     )
 
 
-def after_oom(limit_bytes: int) -> str:
-    """The next usual figure above a limit (bytes) that was reached."""
-    return usual_figure(int(limit_bytes * OOM_HEADROOM))
-
-
-def above_reached(limit_bytes: int, usage: Usage | None) -> Suggestion:
-    """A limit above one (bytes) that was reached, in whose place more was seen to be used, or else half as much again.
+def after_oom(limit_bytes: int, usage: Usage | None = None) -> Suggestion:
+    """A limit above one (bytes) that was reached: by half, or by what was seen where another limit let more through.
 
     What was seen below the limit is no peak: the limit cut that off.
     """
     observed = usage.observed() if usage is not None else None
+    if observed is not None and observed.bytes > limit_bytes:
+        return _above(observed)
+    enough = usual_figure(int(limit_bytes * OOM_HEADROOM))
     if observed is None:
-        return Suggestion(after_oom(limit_bytes), "")
-    if observed.bytes > limit_bytes:
-        enough = usual_figure(int(observed.bytes * PEAK_HEADROOM))
-        return Suggestion(enough, f"{enough}: {observed.words}, and a quarter on top.")
-    enough = after_oom(limit_bytes)
+        return Suggestion(enough, "")
     return Suggestion(
         enough,
         f"{enough}: the limit of {in_words(limit_bytes)} that was reached, and half on top; "
@@ -66,6 +60,10 @@ def above_peak(limit_bytes: int, usage: Usage) -> Suggestion | None:
     observed = usage.observed()
     if observed is None or observed.bytes * PEAK_HEADROOM <= limit_bytes:
         return None
+    return _above(observed)
+
+
+def _above(observed: Observed) -> Suggestion:
     enough = usual_figure(int(observed.bytes * PEAK_HEADROOM))
     return Suggestion(enough, f"{enough}: {observed.words}, and a quarter on top.")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.suggested_limit import MEBIBYTE, above_peak, above_reached, usual_figure
+from kubectl_memdoctor.suggested_limit import MEBIBYTE, above_peak, after_oom, usual_figure
 from kubectl_memdoctor.usage import History, Usage
 
 WEEK = timedelta(days=7)
@@ -49,7 +49,7 @@ def week(mebibytes: int) -> Usage:
     ],
 )
 def test_after_a_kill(limit: int, usage: Usage | None, enough: str, why: str) -> None:
-    suggestion = above_reached(limit * MEBIBYTE, usage)
+    suggestion = after_oom(limit * MEBIBYTE, usage)
     assert (suggestion.quantity, suggestion.why) == (enough, why)
 
 
@@ -81,7 +81,7 @@ USAGES = st.builds(
 
 @given(AMOUNTS, USAGES)
 def test_a_limit_that_was_reached_is_always_raised(limit: int, usage: Usage) -> None:
-    suggested = quantity.value(above_reached(limit, usage).quantity)
+    suggested = quantity.value(after_oom(limit, usage).quantity)
     observed = usage.observed()
     assert suggested > limit
     assert suggested >= usual_bytes(observed.bytes * 1.25) if observed and observed.bytes > limit else True

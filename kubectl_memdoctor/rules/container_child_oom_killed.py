@@ -39,12 +39,13 @@ from kubectl_memdoctor.kernel_verdict import kernel_sentences
 from kubectl_memdoctor.objects import EVENTS, NODE_PROXY, PODS
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.suggested_limit import after_oom
+from kubectl_memdoctor.usage import Usage
 
 SCOPE = PodContext
 TRAITS = Trait.KILLED | Trait.SEEN_KILLED
 NEEDS = (PODS,)
 USES = (EVENTS, NODE_PROXY)
-SUPERSEDES = ()
+SUPERSEDES = ("container-memory-near-limit",)
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
@@ -57,19 +58,19 @@ def find(pod: PodContext) -> Iterator[Finding]:
 
 def _unmarked(kills: ChildKills) -> Finding:
     """The status shows nothing of it."""
-    limit = kills.limit
+    limit, usage = kills.limit, kills.pod.usage(kills.status.name)
     return Finding(
         rule="container-child-oom-killed",
         severity=Severity.WARNING,
         confidence=Confidence.CONFIRMED,
         involved_object=kills.involved(),
         message=f"its container {kills.status.name} had {_processes(kills.count)} killed for memory{_unseen(kills)}",
-        details=tuple(_unmarked_details(kills)),
+        details=(*_unmarked_details(kills), *(usage.sentences() if usage else ())),
         memory=Memory(limit_bytes=limit.bytes, limit_quantity=limit.quantity, limit_source=limit.source.value)
         if limit
         else None,
-        evidence=tuple(kills.evidence()),
-        remedy=_raise_limit(kills.status.name, limit),
+        evidence=(*kills.evidence(), *(usage.evidence if usage else ())),
+        remedy=_raise_limit(kills.status.name, limit, usage),
     )
 
 
@@ -139,18 +140,20 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     else:
         whose = "The pod's" if killed.limit.of_pod else "Its"
         yield f"{whose} limit is {killed.limit.words}."
+    yield from killed.usage_sentences()
 
 
 def _remedy(killed: KilledContainer) -> Remedy:
-    return _raise_limit(killed.newest.end.container, killed.limit)
+    return _raise_limit(killed.newest.end.container, killed.limit, killed.usage)
 
 
-def _raise_limit(name: str, limit: LimitInForce | None) -> Remedy:
+def _raise_limit(name: str, limit: LimitInForce | None, usage: Usage | None) -> Remedy:
     if limit is None or (limit.of_pod and limit.source is not LimitSource.POD):
         return Remedy(text="Look at how many processes it runs side by side, and at what each of them needs.")
-    enough = after_oom(limit.bytes)
+    enough = after_oom(limit.bytes, None if limit.of_pod else usage)
     container = None if limit.of_pod else name
+    advice = f"Raise the limit to {enough.quantity}, or let the container run fewer processes side by side."
     return Remedy(
-        text=f"Raise the limit to {enough}, or let the container run fewer processes side by side.",
-        changes=(MemoryChange(container=container, limit=enough),),
+        text=f"{advice} {enough.why}".rstrip(),
+        changes=(MemoryChange(container=container, limit=enough.quantity),),
     )

@@ -43,7 +43,7 @@ SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
 USES = (EVENTS, NODE_PROXY)
-SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed")
+SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed", "container-memory-near-limit")
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
 
 
 def _finding(killed: KilledContainer, limit: LimitInForce) -> Finding:
-    enough = after_oom(limit.bytes)
+    enough = after_oom(limit.bytes, killed.usage)
     return Finding(
         rule="container-oom-killed",
         severity=Severity.CRITICAL if killed.keeps_dying() else Severity.WARNING,
@@ -64,8 +64,8 @@ def _finding(killed: KilledContainer, limit: LimitInForce) -> Finding:
         memory=killed.memory(),
         evidence=tuple(killed.evidence()),
         remedy=Remedy(
-            text=raising_advice(killed.shape(), enough),
-            changes=(MemoryChange(container=killed.newest.end.container, limit=enough),),
+            text=f"{raising_advice(killed.shape(), enough.quantity)} {enough.why}".rstrip(),
+            changes=(MemoryChange(container=killed.newest.end.container, limit=enough.quantity),),
         ),
     )
 
@@ -74,6 +74,7 @@ def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
     yield f"Its limit is {limit.words}."
     yield from killed.kernel_sentences()
     yield from shape_sentences(killed.shape())
+    yield from killed.usage_sentences()
     if limit.source is LimitSource.LIMIT_RANGE:
         yield "The manifest gives it no limit: a LimitRange of the namespace did."
     volumes = killed.pod.pod.spec.volumes

@@ -40,7 +40,7 @@ SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
 USES = (EVENTS, NODES, NODE_PROXY)
-SUPERSEDES = ()
+SUPERSEDES = ("container-memory-near-limit",)
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
@@ -82,6 +82,7 @@ def _details(killed: KilledContainer) -> Iterator[str]:
     yield from _room(pod)
     if killed.status.restart_count > 1:
         yield f"The container was restarted {killed.status.restart_count} times."
+    yield from killed.usage_sentences()
 
 
 def _room(pod: PodContext) -> Iterator[str]:

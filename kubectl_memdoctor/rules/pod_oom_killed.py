@@ -38,7 +38,7 @@ SCOPE = PodContext
 TRAITS = Trait.KILLED
 NEEDS = (PODS,)
 USES = (EVENTS, NODE_PROXY)
-SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed")
+SUPERSEDES = ("pod-memory-limit-below-sandbox-minimum", "container-child-oom-killed", "container-memory-near-limit")
 
 
 def find(pod: PodContext) -> Iterator[Finding]:
@@ -70,11 +70,12 @@ def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
     if neighbours:
         yield f"What {', '.join(neighbours)} uses counts as well, and so do memory-backed volumes."
     yield from shape_sentences(killed.shape())
+    yield from killed.usage_sentences()
 
 
 def _remedy(killed: KilledContainer, limit: LimitInForce) -> Remedy:
     if limit.source is not LimitSource.POD:
         return Remedy(text="It shares the pod's memory: use a smaller tool, or debug a copy of the pod.")
-    enough = after_oom(limit.bytes)
+    enough = after_oom(limit.bytes).quantity
     advice = raising_advice(killed.shape(), enough).replace("its limit", "the pod's limit", 1)
     return Remedy(text=advice, changes=(MemoryChange(limit=enough),))
