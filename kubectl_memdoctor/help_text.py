@@ -29,8 +29,8 @@ INTRODUCTION = (
     "Say why memory keeps a pod from starting, or kills it.\n\n"
     "Looks at pods, their events, nodes and owners, computes the memory limit that the kubelet really gives a pod,"
     " holds it against what the node's container runtime needs, and prints the cause, what proves it, what was ruled"
-    " out, what could not be looked at, and the command that mends it. Only calibrate writes to the"
-    " cluster, and asks first."
+    " out, what could not be looked at, and the command that mends it. Only calibrate and"
+    " --debug-pod write to the cluster, and ask first."
 )
 
 

@@ -1,4 +1,4 @@
-"""Creates, applies and deletes: the only requests that change a cluster, and only `calibrate` sends them.
+"""Creates, applies and deletes: the only requests that change a cluster. `calibrate` sends them, and --debug-pod.
 
 Names are the caller's own, never the server's: so a request whose answer was lost can be sent again.
 """

@@ -4,9 +4,10 @@ Runs tiny pause pods with falling memory limits on a node, a few at a time, and 
 become ready every time, not just at times. Without --node, one node of each kind is measured: the same runtime, kernel,
 architecture and number of CPUs. The pods satisfy the pod security standard "restricted" and mount nothing.
 
-This is the only command that writes to the cluster. It says what it will make and asks first, makes at most 30 pods a
-node, in a namespace of its own (or in that of -n), and removes all of it at the end, also when it is interrupted. When
-it is killed, its pods end by themselves within five minutes; what is left is removed by the next run, or by --clean.
+It writes to the cluster, as otherwise only --debug-pod does. It says what it will make and asks first, makes at most
+30 pods a node, in a namespace of its own (or in that of -n), and removes all of it at the end, also when it is
+interrupted. When it is killed, its pods end by themselves within five minutes; what is left is removed by the next run,
+or by --clean, which removes debug pods as well.
 
 Keep the result with --save, for everybody who uses the cluster, or in a file for --minimum-from. It holds for nodes of
 the same kind, and findings then say that it was measured on your nodes.
@@ -127,6 +128,7 @@ def _clean(line: CommandLine, screen: Screen, source: ApiServer, writer: ApiWrit
 
     namespace = line.text(NAMESPACE)
     left = left_in(source, namespace) if namespace else left_anywhere(source, screen.say)
+    left += _left_debug_pods(source, namespace, screen)
     if not left:
         screen.say("Nothing is left of earlier runs.")
         return NOTHING_FOUND
@@ -141,6 +143,18 @@ def _clean(line: CommandLine, screen: Screen, source: ApiServer, writer: ApiWrit
         remove_leftover(entry, writer)
         print(f"{entry.names()} deleted", file=screen.out)
     return NOTHING_FOUND
+
+
+def _left_debug_pods(source: ApiServer, namespace: str, screen: Screen) -> list[Leftover]:
+    """What --debug-pod of other commands left."""
+    from kubectl_memdoctor.cluster.source import Unreadable
+    from kubectl_memdoctor.debugging.leftovers import left_debug_pods
+
+    try:
+        return left_debug_pods(source, namespace or None)
+    except Unreadable as error:
+        screen.say(f"not looked for debug pods: {error.reason}")
+        return []
 
 
 class _Command:
