@@ -26,9 +26,6 @@ MOST_WORKLOADS = 100
 """So many are asked about at Prometheus in one run; it may take a second for each."""
 MOST_BYTES = (1 << 63) - 1
 
-Scope = tuple[str | None, str, str]
-"""Namespace (None: all), label selector, field selector."""
-
 
 class UsageReading:
     """One run's questions about use, and what became of them."""
@@ -38,15 +35,18 @@ class UsageReading:
         self._reading = reading
         self._prometheus = prometheus
         self._wanted = wanted or prometheus is not None
-        self._metrics: dict[Scope, Asked[_Metrics]] = {}
+        self._metrics: dict[str | None, Asked[_Metrics]] = {}
         self._histories: dict[WorkloadPods, Asked[dict[str, History]]] = {}
         self._left_out = 0
 
-    def ask_now(self, namespace: str | None = None, *, label_selector: str = "", field_selector: str = "") -> None:
-        """Starts asking for working sets; what was asked before is not asked again."""
-        scope = namespace, label_selector, field_selector
-        if scope not in self._metrics:
-            self._metrics[scope] = self._reading.start(lambda: _metrics(self._reading.source, scope))
+    def ask_now(self, namespaces: Iterable[str | None]) -> None:
+        """Starts asking for working sets, each namespace (None: all) once."""
+        for namespace in namespaces:
+            if namespace not in self._metrics and None not in self._metrics:
+                self._metrics[namespace] = self._reading.start(self._now_in(namespace))
+
+    def _now_in(self, namespace: str | None) -> Callable[[], _Metrics]:
+        return lambda: _metrics(self._reading.source, namespace)
 
     def ask_past(self, pods: Iterable[Pod]) -> None:
         """Starts asking Prometheus, if there is one, about the workloads that the pods are of."""
@@ -106,25 +106,24 @@ class _Metrics:
         self.refused = refused
 
 
-def _metrics(source: Source, scope: Scope) -> _Metrics:
+def _metrics(source: Source, namespace: str | None) -> _Metrics:
     """By v1beta1, which every metrics-server serves, else by v1. What is wrong with that server, which is not the API
     server, never ends the run."""
     try:
         try:
-            return _Metrics(tuple(_listed(source, POD_METRICS, scope)))
+            return _Metrics(tuple(_listed(source, POD_METRICS, namespace)))
         except Unreadable as unreadable:
             if not unreadable.reason.startswith("not served"):
                 raise
-            return _Metrics(tuple(_listed(source, POD_METRICS_V1, scope)))
+            return _Metrics(tuple(_listed(source, POD_METRICS_V1, namespace)))
     except Unreadable as unreadable:
         return _Metrics(refused=unreadable.reason)
     except AccessError as error:
         return _Metrics(refused=f"failed: {error}")
 
 
-def _listed(source: Source, resource: Resource[PodMetrics], scope: Scope) -> Iterator[ContainerUsage]:
-    namespace, label_selector, field_selector = scope
-    for page in source.list(resource, namespace, label_selector=label_selector, field_selector=field_selector):
+def _listed(source: Source, resource: Resource[PodMetrics], namespace: str | None) -> Iterator[ContainerUsage]:
+    for page in source.list(resource, namespace):
         for entry in page.items:
             yield from _usages(entry)
 

@@ -57,7 +57,7 @@ class Metrics:
 
     def __init__(self, **versions: Sequence[PodMetrics] | AccessError) -> None:
         self._versions = {f"metrics.k8s.io/{name}": answer for name, answer in versions.items()}
-        self.asked: list[tuple[str, str | None, str, str]] = []
+        self.asked: list[tuple[str, str | None]] = []
 
     def origin(self) -> Origin:
         return Origin()
@@ -76,7 +76,7 @@ class Metrics:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Iterator[Page[Any]]:
-        self.asked.append((resource.api_version, namespace, label_selector, field_selector))
+        self.asked.append((resource.api_version, namespace))
         answer = self._versions.get(resource.api_version, NOT_SERVED)
         if isinstance(answer, AccessError):
             raise answer
@@ -102,7 +102,7 @@ def measured(
 ) -> tuple[Measured, dict[str, str]]:
     with Reading(source) as reading:
         usage = UsageReading(reading, prometheus, wanted=wanted)
-        usage.ask_now("shop")
+        usage.ask_now(["shop"])
         usage.ask_past([pod()])
         return usage.measured(nodes or NodeEvidence()), reading.unreadable
 
@@ -166,16 +166,22 @@ def test_nothing_is_asked_twice() -> None:
     with Reading(source) as reading:
         usage = UsageReading(reading, prometheus)
         for _ in range(2):
-            usage.ask_now("shop", label_selector="pod-template-hash=1")
-            usage.ask_now("shop", field_selector="metadata.name=web-1")
+            usage.ask_now(["shop", "mall"])
             usage.ask_past([pod("web-1"), pod("web-1")])
         assert usage.working_sets() == {("shop", "web-1"): {"app": 240 * MEBIBYTE}}
         usage.measured(NodeEvidence())
-    assert source.asked == [
-        (BETA, "shop", "pod-template-hash=1", ""),
-        (BETA, "shop", "", "metadata.name=web-1"),
-    ]
+    assert source.asked == [(BETA, "shop"), (BETA, "mall")]
     assert len(prometheus.asked) == 1
+
+
+def test_all_namespaces_hold_every_one() -> None:
+    source = Metrics(v1beta1=[])
+    with Reading(source) as reading:
+        usage = UsageReading(reading)
+        usage.ask_now([None])
+        usage.ask_now(["shop"])
+        usage.measured(NodeEvidence())
+    assert source.asked == [(BETA, None)]
 
 
 def test_without_prometheus_nobody_is_asked_about_the_past() -> None:
