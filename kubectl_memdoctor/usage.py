@@ -205,6 +205,21 @@ def is_near_limit(pod: Pod, share: float, working_sets: Mapping[str, int]) -> bo
     return False
 
 
+def near_by_counters(counters: Iterable[ContainerCounters], share: float) -> set[str]:
+    """The pods, as `namespace/name`, of which a kubelet says that a container uses as much of its limit."""
+    return {
+        f"{entry.namespace}/{entry.pod}"
+        for entry in counters
+        if entry.limit_bytes and entry.working_set_bytes is not None and _is_container(entry)
+        if entry.working_set_bytes >= share * entry.limit_bytes
+    }
+
+
+def _is_container(counters: ContainerCounters) -> bool:
+    """Rather than the pod as a whole, or its sandbox."""
+    return counters.container not in ("", "POD")
+
+
 def _bytes(text: str) -> int:
     """0 for what is no quantity."""
     try:

@@ -14,7 +14,17 @@ from typed import convert
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.node_evidence import ContainerCounters, ContainerUsage
 from kubectl_memdoctor.objects import Pod
-from kubectl_memdoctor.usage import History, Measured, NearLimit, Usage, bar, in_words, percent, usages
+from kubectl_memdoctor.usage import (
+    History,
+    Measured,
+    NearLimit,
+    Usage,
+    bar,
+    in_words,
+    near_by_counters,
+    percent,
+    usages,
+)
 from kubectl_memdoctor.workload_pods import WorkloadPods, workload_pods
 
 MEBIBYTE = 1 << 20
@@ -290,6 +300,21 @@ def test_no_more_is_said_than_was_seen(count: int) -> None:
 def test_the_bar_says_in_figures_what_it_shows(part: int, words: str) -> None:
     assert bar(part, 100) == words
     assert percent(part, 100) == part
+
+
+def test_pods_near_their_limit_by_the_kubelets_counters() -> None:
+    entries = [
+        ContainerCounters("shop", name, container, None, working_set_bytes=used, limit_bytes=limit)
+        for name, container, used, limit in (
+            ("near", "app", 90, 100),
+            ("far", "app", 89, 100),
+            ("free", "app", 90, None),
+            ("unknown", "app", None, 100),
+            ("whole", "", 99, 100),
+            ("sandbox", "POD", 99, 100),
+        )
+    ]
+    assert near_by_counters(entries, 0.9) == {"shop/near"}
 
 
 SMALLER = [{"name": "app", "resources": {"limits": {"memory": "200Mi"}}}]
