@@ -23,7 +23,7 @@ RESOURCE = "nodes/proxy"
 THREAD = "kubelet answer"
 """What each of its threads is called."""
 WAITING_CHUNKS = 2
-"""Received before they are wanted; each has at most transport.CHUNK_BYTES."""
+"""Received before they are wanted; each has at most unpacking.CHUNK_BYTES."""
 QUOTED_BYTES = 4096
 """How much of an answer that is an error is read."""
 LEFT_BEHIND_SECONDS = 1.0

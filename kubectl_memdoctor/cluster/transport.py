@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -30,6 +30,7 @@ from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
 from kubectl_memdoctor.cluster.oidc import id_token
 from kubectl_memdoctor.cluster.proxy import proxy_for
 from kubectl_memdoctor.cluster.source import AccessError
+from kubectl_memdoctor.cluster.unpacking import CHUNK_BYTES, unpacked
 
 CONNECT_SECONDS = 15.0
 """Until a connection stands; kubectl waits 30 s for TCP and 10 s for TLS."""
@@ -39,8 +40,6 @@ TOKEN_FILE_SECONDS = 50.0
 """How long a token from a file is kept: https://github.com/kubernetes/client-go/blob/v0.37.0/transport/token_source.go"""
 CONNECTIONS = 8
 """Kept open for lists that are fetched side by side."""
-CHUNK_BYTES = 1 << 18
-"""The most that is received, and the most that is unpacked, at a time."""
 
 
 class ConnectionCut(AccessError):
@@ -95,25 +94,6 @@ class Stream:
         if not self._whole:
             self._response.close()
         self._response.release_conn()
-
-
-def unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
-    """gzip, taken apart as it comes, however much it unpacks to. Raises zlib.error, and EOFError where it is cut."""
-    unpacker = zlib.decompressobj(wbits=_GZIP)
-    for chunk in packed:
-        rest = chunk
-        while rest:
-            if unpacker.eof:
-                unpacker = zlib.decompressobj(wbits=_GZIP)
-            if plain := unpacker.decompress(rest, CHUNK_BYTES):
-                yield plain
-            rest = unpacker.unconsumed_tail or unpacker.unused_data
-    if not unpacker.eof:
-        raise EOFError("the compressed stream is cut")
-
-
-_GZIP = 16 + zlib.MAX_WBITS
-"""https://docs.python.org/3/library/zlib.html#zlib.decompress"""
 
 
 class Transport:
