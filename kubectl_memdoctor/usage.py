@@ -241,7 +241,9 @@ class Measured:
 
 def usages(pods: Iterable[Pod], measured: Measured) -> dict[ContainerKey, Usage]:
     """What is known of the pods' containers; those of which nothing is are left out."""
-    now, counters = _ByPod(measured.now), _ByPod(measured.counters)
+    # A container that was started anew is there twice for a while.
+    largest_first = sorted(measured.counters, key=lambda entry: -(entry.max_usage_bytes or 0))
+    now, counters = _ByPod(measured.now), _ByPod(largest_first)
     found: dict[ContainerKey, Usage] = {}
     for pod in pods:
         workload = workload_pods(pod)

@@ -181,6 +181,12 @@ def test_a_peak_at_the_limit_says_nothing_about_the_need(measured: list[Containe
     assert (usage.observed() is None) == at_limit
 
 
+def test_of_two_runs_of_one_container_the_larger_peak_counts() -> None:
+    usage = usage_of(counters(OWN, 10), counters(OWN, 200))
+    assert usage is not None
+    assert (usage.peak_bytes, usage.peak_pods) == (200 * MEBIBYTE, 1)
+
+
 WEEK = History(max_bytes=400 * MEBIBYTE, p99_bytes=380 * MEBIBYTE, oom_count=5, pods=3, reach=timedelta(days=7))
 
 
