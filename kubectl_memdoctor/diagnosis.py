@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from kubectl_memdoctor.context import (
     small_below,
     traits,
 )
+from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, merged
+from kubectl_memdoctor.evidence.pod_join import EvidenceIndex
 from kubectl_memdoctor.finding import (
     CONFIDENCES,
     LOOKED_WITHOUT,
@@ -35,11 +38,13 @@ from kubectl_memdoctor.finding import (
     Summary,
 )
 from kubectl_memdoctor.measured_minimum import Measurement
+from kubectl_memdoctor.node_reading import read_nodes
 from kubectl_memdoctor.objects import (
     CONFIG_MAPS,
     EVENTS,
     LIMIT_RANGES,
     NAMESPACES,
+    NODE_PROXY,
     NODES,
     PODS,
     RUNTIME_CLASSES,
@@ -74,12 +79,41 @@ REVISION_LABELS = (TEMPLATE_HASH_LABEL, "controller-revision-hash")
 """Labels that all pods made from one template share."""
 
 
+NODE_LOG = "node log"
+"""As the resource of a NotChecked: a file that was given and could not be read."""
+
+
+NOTHING_READ = NodeEvidence()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLook:
+    """What is known of the nodes beforehand, from files, and how they themselves are asked.
+
+    `deadline_seconds`: for all nodes together; None asks none. `thorough`: whole logs rather than their newest part.
+    """
+
+    read: NodeEvidence = NOTHING_READ
+    problems: tuple[str, ...] = ()
+    """A line for each file, or part of it, that could not be read."""
+    deadline_seconds: float | None = None
+    thorough: bool = False
+
+    @property
+    def is_asked_for(self) -> bool:
+        return bool(self.read) or self.deadline_seconds is not None
+
+
+NO_NODE_LOOK = NodeLook()
+
+
 def diagnose_namespaces(
     source: Source,
     selection: Selection,
     *,
     minimum_bytes: int | None = None,
     measured: tuple[Measurement, ...] | None = None,
+    nodes_look: NodeLook = NO_NODE_LOOK,
     progress: Progress = lambda pods, remaining: None,
 ) -> Diagnosis:
     """Every pod of the namespaces (None: of the cluster). `measured` on the nodes; None: what the cluster has saved.
@@ -87,27 +121,31 @@ def diagnose_namespaces(
     Raises AccessError when the pods cannot be read, NotFound when none of the namespaces exists.
     """
     with Reading(source) as reading:
-        surroundings = _Surroundings(reading, selection.scopes(), EVENT_SELECTORS, _own(minimum_bytes, measured))
+        surroundings = Surroundings(reading, selection.scopes(), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
         nodes = reading.objects(NODES)
-        survey, missing = _survey(reading, selection, small_below(minimum_bytes, measured or ()), progress)
+        survey = Survey(small_below(minimum_bytes, measured or ()), named=nodes_look.is_asked_for)
+        missing = _look_at_all(reading, selection, survey, progress)
         needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
         if needed > survey.small_below:
             # A recording is read once from its beginning, so what is saved in it is known only now.
-            survey, missing = _survey(reading, selection, needed, progress)
+            survey = Survey(needed, named=nodes_look.is_asked_for)
+            missing = _look_at_all(reading, selection, survey, progress)
         if len(missing) == len(selection.scopes()):
             raise NotFound("\n".join(missing))
         whole = selection.is_whole_cluster()
         requested = survey.requested if whole and PODS.name not in reading.unreadable else None
-        cluster = surroundings.context(nodes.answer(), requested, minimum_bytes)
+        evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()
+        bring_back(reading, survey, evidence)
+        cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence)
         in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
             *(NodeContext(node, cluster) for node in in_sight),
             *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey, selection)),
         ]
-        findings = _examine(subjects, cluster, OwnerLookup(reading))
-        looked_at = Summary(survey.pods, len(in_sight) or len(survey.nodes), _counts(findings))
-        report = _report(surroundings, cluster, survey, looked_at, findings)
+        findings = examine(subjects, cluster, OwnerLookup(reading))
+        looked_at = Summary(survey.pods, len(in_sight) or len(survey.nodes), counts(findings))
+        report = report_of(surroundings, cluster, survey, looked_at, findings, nodes_look.problems)
         return Diagnosis(report, errors=tuple(missing))
 
 
@@ -117,6 +155,7 @@ def diagnose_pods(
     *,
     minimum_bytes: int | None = None,
     measured: tuple[Measurement, ...] | None = None,
+    nodes_look: NodeLook = NO_NODE_LOOK,
 ) -> Diagnosis:
     """The pods that were asked for by name, by TYPE/NAME or by label. `measured` on the nodes; None: what the cluster
     has saved.
@@ -125,7 +164,7 @@ def diagnose_pods(
     """
     with Reading(source) as reading:
         selectors = _event_selectors(selection)
-        surroundings = _Surroundings(reading, selection.scopes(), selectors, _own(minimum_bytes, measured))
+        surroundings = Surroundings(reading, selection.scopes(), selectors, own_minimum(minimum_bytes, measured))
         pods, errors = find_pods(reading, selection)
         missing = (
             [] if pods else [line for name in selection.namespaces or () for line in _unless_it_exists(reading, name)]
@@ -134,20 +173,21 @@ def diagnose_pods(
             raise NotFound("\n".join(missing))
         owners = OwnerLookup(reading)
         small = small_below(minimum_bytes, surroundings.saved.answer().measured)
+        asked = ask_nodes(reading, nodes_look, {pod.spec.node_name for pod in pods if pod.spec.node_name})
         round_two = _RoundTwo(reading, pods, owners, small)
         survey = Survey(small)
         wanted = set(map(identity, pods))
         for pod in each_once((*round_two.other_pods(), *pods)):
             survey.add(pod, keep=identity(pod) in wanted)
-        cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, round_two.node_events())
+        cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, asked.answer(), round_two.node_events())
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
-        findings = _examine(contexts, cluster, owners)
-        looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), _counts(findings))
-        report = _report(surroundings, cluster, survey, looked_at, findings)
+        findings = examine(contexts, cluster, owners)
+        looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), counts(findings))
+        report = report_of(surroundings, cluster, survey, looked_at, findings, nodes_look.problems)
         return Diagnosis(report, tuple(map(pod_facts, contexts)), errors)
 
 
-def _own(minimum_bytes: int | None, measured: tuple[Measurement, ...] | None) -> SavedMinimum | None:
+def own_minimum(minimum_bytes: int | None, measured: tuple[Measurement, ...] | None) -> SavedMinimum | None:
     """The user's own figures, which leave nothing to ask the cluster for; None without any."""
     if measured is None and minimum_bytes is None:
         return None
@@ -161,16 +201,46 @@ def _event_selectors(selection: Selection) -> tuple[str, ...]:
     return EVENT_SELECTORS
 
 
-def _survey(reading: Reading, selection: Selection, small: int, progress: Progress) -> tuple[Survey, list[str]]:
-    """All pods, looked at once, and a line for each namespace that does not exist."""
-    survey = Survey(small)
+def ask_nodes(
+    reading: Reading, look: NodeLook, names: Iterable[str], progress: Progress = lambda nodes, remaining: None
+) -> Asked[EvidenceIndex]:
+    """What the nodes say, and what was read of them before. `progress` counts nodes."""
+    wanted = sorted(names)
+
+    def ask() -> EvidenceIndex:
+        if look.deadline_seconds is None or not wanted or not (reading.source.kubelets or look.thorough):
+            return EvidenceIndex(look.read)
+        said, unreadable = read_nodes(
+            reading.source, wanted, deadline_seconds=look.deadline_seconds, thorough=look.thorough, progress=progress
+        )
+        for name, reason in unreadable.items():
+            if look.thorough or not _is_not_there(name, reason):
+                reading.unreadable[name] = reason
+        return EvidenceIndex(merged((look.read, said)))
+
+    return reading.start(ask)
+
+
+def _is_not_there(name: str, reason: str) -> bool:
+    """Few nodes serve all that a node can serve: what most lack is worth a word only to who asked for it."""
+    return name != NODE_PROXY.name and reason.startswith("not served")
+
+
+def bring_back(reading: Reading, survey: Survey, evidence: EvidenceIndex) -> None:
+    """Pods that looked well as they passed by, and of which a node tells otherwise."""
+    asked = [reading.object(PODS, namespace, name) for namespace, name in survey.let_go(evidence.mentioned())]
+    survey.kept.extend(pod for answer in asked if (pod := answer.answer()) is not None)
+
+
+def _look_at_all(reading: Reading, selection: Selection, survey: Survey, progress: Progress) -> list[str]:
+    """All pods, looked at once. Returns a line for each namespace that does not exist."""
     missing: list[str] = []
     for namespace in selection.scopes():
         before = survey.pods
         _survey_namespace(reading, selection, namespace, survey, progress)
         if namespace is not None and survey.pods == before:
             missing.extend(_unless_it_exists(reading, namespace))
-    return survey, missing
+    return missing
 
 
 def _survey_namespace(
@@ -199,7 +269,7 @@ def _unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:
         reading.unreadable[NAMESPACES.name] = unreadable.reason
 
 
-class _Surroundings:
+class Surroundings:
     """What is read beside the pods, asked for at once."""
 
     def __init__(
@@ -227,6 +297,7 @@ class _Surroundings:
         nodes: Iterable[Node],
         requested: Mapping[str, int] | None,
         minimum_bytes: int | None,
+        evidence: EvidenceIndex,
         node_events: Iterable[Event] = (),
     ) -> ClusterContext:
         events = [event for asked in self._events for event in asked.answer()]
@@ -247,6 +318,7 @@ class _Surroundings:
             unreadable=self._reading.unreadable,
             minimum_bytes=minimum_bytes,
             measured=self.saved.answer().measured,
+            node_evidence=evidence,
         )
 
     def _successes(self, events: Iterable[Event]) -> list[Event]:
@@ -357,14 +429,14 @@ Subject = PodContext | NodeContext | NamespaceContext
 _SCOPES: dict[type[Subject], str] = {PodContext: "Pod", NodeContext: "Node", NamespaceContext: "Namespace"}
 
 
-def _examine(subjects: Iterable[Subject], cluster: ClusterContext, owners: OwnerLookup) -> tuple[Finding, ...]:
+def examine(subjects: Iterable[Subject], cluster: ClusterContext, owners: OwnerLookup) -> tuple[Finding, ...]:
     """Every subject before every rule that concerns it; worst finding first."""
     able = [rule for rule in rules() if not _missing(rule.needs, cluster)]
     found = [(subject, finding) for subject in subjects for finding in _findings(subject, able)]
     for subject, _ in found:
         if isinstance(subject, PodContext):
             owners.prefetch(subject.pod)
-    return tuple(sorted((_completed(subject, finding, owners) for subject, finding in found), key=_worst_first))
+    return tuple(sorted((_completed(subject, finding, owners) for subject, finding in found), key=worst_first))
 
 
 def _findings(subject: Subject, able: Iterable[Rule]) -> list[Finding]:
@@ -397,7 +469,7 @@ def _completed(subject: Subject, finding: Finding, owners: OwnerLookup) -> Findi
     return complete(finding, subject.pod, owners.owner(subject.pod), subject.limit_ranges, subject.now)
 
 
-def _worst_first(finding: Finding) -> tuple[int, int, str, str, str, str, str]:
+def worst_first(finding: Finding) -> tuple[int, int, str, str, str, str, str]:
     involved = finding.involved_object
     return (
         SEVERITIES.index(finding.severity),
@@ -446,18 +518,20 @@ def _saved_not_checked(saved: SavedMinimum, findings: Iterable[Finding]) -> Iter
                 yield NotChecked(rule=rule.name, resource=CONFIG_MAPS.name, reason=reason)
 
 
-def _counts(findings: Iterable[Finding]) -> dict[str, int]:
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
     found = Counter(finding.severity for finding in findings)
     return {str(severity): found[severity] for severity in SEVERITIES}
 
 
-def _report(
-    surroundings: _Surroundings,
+def report_of(
+    surroundings: Surroundings,
     cluster: ClusterContext,
     survey: Survey,
     summary: Summary,
     findings: tuple[Finding, ...],
+    problems: Iterable[str],
 ) -> Report:
+    """`problems`: lines about files that could not be read."""
     origin = surroundings.origin.answer()
     return Report(
         cluster=Cluster(
@@ -466,5 +540,8 @@ def _report(
         taken_at=cluster.now,
         summary=summary,
         findings=findings,
-        not_checked=tuple(_not_checked(cluster, survey, surroundings.saved.answer(), findings)),
+        not_checked=(
+            *_not_checked(cluster, survey, surroundings.saved.answer(), findings),
+            *(NotChecked(resource=NODE_LOG, reason=problem) for problem in problems),
+        ),
     )

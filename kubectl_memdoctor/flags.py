@@ -136,6 +136,30 @@ FAIL_ON = Flag(
 )
 STRICT = Flag("strict", "Exit with 2 when anything that should be looked at could not be.", Kind.FLAG, default="false")
 PODS = Flag("pods", "One row for each pod instead of one for all pods of a workload.", Kind.FLAG, default="false")
+NODE_LOG = Flag(
+    "node-log",
+    "Read a node's log as well: a file or folder of dmesg, journalctl, kubelet, containerd, CRI-O or docker logs, of"
+    " `docker ps -a` or `crictl pods`, gzipped or not, or - for standard input; may be repeated.",
+    Kind.LIST,
+)
+NODE_EVIDENCE = Flag(
+    "node-evidence",
+    "Ask the pods' nodes for counters, use and logs; that needs get on nodes/proxy. Where it is not given, pod takes"
+    " what answers within a second, and ns asks no node.",
+    Kind.FLAG,
+)
+DEBUG_POD = Flag(
+    "debug-pod",
+    "Read the kernel log and the runtime's sandboxes by a privileged pod on the node, which is removed at once. Writes:"
+    " asks first.",
+    Kind.FLAG,
+    default="false",
+)
+PROMETHEUS = Flag(
+    "prometheus",
+    "Where to ask for the memory use of the last 7 days: the URL of a Prometheus, or auto to find one in the cluster.",
+)
+NEAR_LIMIT = Flag("near-limit", "Also list containers that use at least so much of their memory limit (90%).")
 NODE = Flag("node", "A node to measure on; may be repeated. By default one node of each kind.", Kind.LIST)
 RUNTIME_CLASS = Flag("runtime-class", "Measure with the handler of this RuntimeClass instead of the nodes' default.")
 IMAGE = Flag(
@@ -170,8 +194,9 @@ VERSION = Flag("version", "Print the version.", Kind.FLAG)
 REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
 LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
 EVERYWHERE = (HELP, VERSION)
+NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, NEAR_LIMIT)
 CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
-EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *CALIBRATING, *EVERYWHERE)
+EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *NODE_LOOKING, *CALIBRATING, *EVERYWHERE)
 
 
 @dataclass(frozen=True, slots=True)

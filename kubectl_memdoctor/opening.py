@@ -5,12 +5,26 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubectl_memdoctor.cluster.source import Source
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
-from kubectl_memdoctor.flags import CHUNK_SIZE, FILENAME, MINIMUM, MINIMUM_FROM, NAMESPACE, CommandLine
+from kubectl_memdoctor.flags import (
+    CHUNK_SIZE,
+    FILENAME,
+    MINIMUM,
+    MINIMUM_FROM,
+    NAMESPACE,
+    NODE_EVIDENCE,
+    NODE_LOG,
+    CommandLine,
+)
 from kubectl_memdoctor.measured_minimum import MOST_BYTES, MeasuredMinimumError, Measurement, decode
 from kubectl_memdoctor.quantity import QuantityError, value
+
+if TYPE_CHECKING:
+    from kubectl_memdoctor.diagnosis import NodeLook
+    from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
 
 STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
@@ -41,6 +55,39 @@ def open_source(line: CommandLine) -> Opened:
 
     connection = connect(lookup)
     return Opened(ApiServer(connection, chunk_size=line.number(CHUNK_SIZE)), connection.namespace)
+
+
+QUICK_SECONDS = 1.0
+"""What `pod` waits for nodes without being told to: it must not become slower than a person notices."""
+THOROUGH_SECONDS = 40.0
+"""For all nodes; the kubelet itself ends a log query after 30 s.
+https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/kubelet_server_journal.go"""
+
+
+def node_look(line: CommandLine, source: Source, *, by_default: bool) -> NodeLook:
+    """What the files of --node-log say, and whether nodes are asked: as --node-evidence says, else `by_default`."""
+    from kubectl_memdoctor.diagnosis import NodeLook
+
+    read, problems = _node_logs(line, source)
+    asked = line.given.get(NODE_EVIDENCE.field)
+    if asked is None:
+        return NodeLook(read, problems, QUICK_SECONDS if by_default else None)
+    return NodeLook(read, problems, THOROUGH_SECONDS if asked else None, thorough=bool(asked))
+
+
+def _node_logs(line: CommandLine, source: Source) -> tuple[NodeEvidence, tuple[str, ...]]:
+    paths = line.values(NODE_LOG)
+    if paths.count(STANDARD_INPUT) and STANDARD_INPUT in line.values(FILENAME):
+        raise UsageError(f"standard input cannot be both: -f - and --{NODE_LOG.name} -")
+    from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
+
+    if not paths:
+        return NodeEvidence(), ()
+    from kubectl_memdoctor.node_logs.files import open_logs
+    from kubectl_memdoctor.node_logs.reading import read_node_logs
+
+    logs = read_node_logs(open_logs(paths, sys.stdin.buffer if sys.stdin else None), now=source.now())
+    return logs.evidence, logs.problems
 
 
 def minimum_bytes(line: CommandLine) -> int | None:

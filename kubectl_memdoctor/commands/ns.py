@@ -19,6 +19,9 @@ Examples:
   kubectl memdoctor ns shop -o page
   kubectl memdoctor ns --all -o json
 
+  # With what the nodes' own counters and logs tell
+  kubectl memdoctor ns --all --node-evidence
+
   # What somebody sent instead of a cluster
   kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json > dump.json
   kubectl memdoctor ns --all -f dump.json
@@ -27,16 +30,27 @@ Examples:
 from __future__ import annotations
 
 from kubectl_memdoctor.exit_code import UsageError
-from kubectl_memdoctor.flags import ALL, CONNECTION, FIELD_SELECTOR, LOOKING, PODS, REPORTING, SELECTOR, CommandLine
+from kubectl_memdoctor.flags import (
+    ALL,
+    CONNECTION,
+    FIELD_SELECTOR,
+    LOOKING,
+    NODE_EVIDENCE,
+    NODE_LOG,
+    PODS,
+    REPORTING,
+    SELECTOR,
+    CommandLine,
+)
 from kubectl_memdoctor.screen import Progress, Screen
 
 USAGE = "ns [NAME...] [--all] [options]"
-FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING)
+FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, NODE_EVIDENCE, NODE_LOG, *REPORTING)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, open_source
+    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, node_look, open_source
 
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
@@ -49,10 +63,11 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
+    look = node_look(line, found.source, by_default=False)
     progress = Progress(screen)
     try:
         diagnosis = diagnose_namespaces(
-            found.source, selection, minimum_bytes=minimum, measured=measured, progress=progress
+            found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look, progress=progress
         )
     finally:
         progress.close()

@@ -4,6 +4,9 @@ Pods are given by name, as TYPE/NAME of what they come from (deploy/web), or by 
 first, then what proves it, what was ruled out and what could not be looked at, and ends with the command to paste.
 A pod without any finding gets a short page: its memory limit and where that comes from, and how it ended before.
 
+The pod's node is asked as well, where this user may (get on nodes/proxy): its counters tell of processes that were
+killed inside a container that runs on, and its logs, or those given with --node-log, prove which limit killed what.
+
 Exit code 0: nothing found at or above --fail-on; 1: something found; 2: could not look.
 
 Examples:
@@ -14,23 +17,33 @@ Examples:
   kubectl memdoctor pod deploy/web -n shop
   kubectl memdoctor pod -l app=web -n shop
 
-  # A pod in a recording that somebody sent
-  kubectl memdoctor pod web-5d9c7b9b8-x7k2p -f dump.json
+  # A pod in a recording that somebody sent, with its node's kernel log
+  kubectl memdoctor pod web-5d9c7b9b8-x7k2p -f dump.json --node-log dmesg.txt
 """
 
 from __future__ import annotations
 
 from kubectl_memdoctor.exit_code import UsageError
-from kubectl_memdoctor.flags import ALL, CONNECTION, FIELD_SELECTOR, LOOKING, REPORTING, SELECTOR, CommandLine
+from kubectl_memdoctor.flags import (
+    ALL,
+    CONNECTION,
+    FIELD_SELECTOR,
+    LOOKING,
+    NODE_EVIDENCE,
+    NODE_LOG,
+    REPORTING,
+    SELECTOR,
+    CommandLine,
+)
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "pod (NAME... | TYPE/NAME... | -l SELECTOR) [options]"
-FLAGS = (*CONNECTION, ALL, *LOOKING, *REPORTING)
+FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, *REPORTING)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, open_source
+    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, node_look, open_source
 
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
@@ -44,7 +57,8 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
-    diagnosis = diagnose_pods(found.source, selection, minimum_bytes=minimum, measured=measured)
+    look = node_look(line, found.source, by_default=True)
+    diagnosis = diagnose_pods(found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look)
     return show(diagnosis, line, screen, output="page")
 
 
