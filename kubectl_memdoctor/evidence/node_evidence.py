@@ -178,7 +178,9 @@ class ContainerCounters:
     container: str
     cgroup: CgroupPath | None
     oom_events: int | None = None
-    """Processes of this cgroup that were OOM-killed, at whatever limit, since the kubelet started."""
+    """Kernel reports of an OOM kill whose victim was in this cgroup, at whatever cgroup's limit: one report where a
+    whole group was killed, none where the node itself ran out. A kubelet reads them from the kernel's ring buffer, which
+    it reads anew when it starts. https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/oom/oom_counter.go"""
     failcnt: int | None = None
     usage_bytes: int | None = None
     max_usage_bytes: int | None = None
@@ -238,7 +240,7 @@ class NodeEvidence:
     boots: Mapping[str, datetime] = field(default_factory=dict)
     """Node -> when it started, where something says so: turns a raw dmesg's uptime into a time."""
     kubelet_starts: Mapping[str, datetime] = field(default_factory=dict)
-    """Node -> when its kubelet started, where it says so: what its counters say of the time before is nothing."""
+    """Node -> when its kubelet started, where it says so: a counter of 0 says nothing of the time before."""
 
     def __bool__(self) -> bool:
         return self != NodeEvidence()
