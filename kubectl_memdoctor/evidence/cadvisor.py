@@ -33,6 +33,8 @@ _OPEN_METRICS_COUNTER = "_total"
 """OpenMetrics ends every counter's name with it."""
 _BEGINNINGS = tuple(f"{name}{ending}{{".encode() for name in _FIELDS for ending in ("", _OPEN_METRICS_COUNTER))
 _SANDBOX = "POD"
+_UNKNOWN_AS_ZERO = frozenset({"failcnt", "max_usage_bytes"})
+"""What cAdvisor leaves at 0 where it does not know: cgroup v2 has no failcnt, and kernels before 5.19 no memory.peak."""
 
 
 @dataclass(slots=True)
@@ -137,5 +139,4 @@ def _is_below_container(path: CgroupPath) -> bool:
 def _tells(number: str, value: int) -> bool:
     if number == "limit_bytes":
         return 0 < value < UNLIMITED_BYTES
-    # Kernels without memory.peak (before 5.19) leave the maximum at nothing.
-    return number != "max_usage_bytes" or value > 0
+    return value > 0 or number not in _UNKNOWN_AS_ZERO

@@ -179,9 +179,10 @@ class ContainerCounters:
     cgroup: CgroupPath | None
     oom_events: int | None = None
     """Kernel reports of an OOM kill whose victim was in this cgroup, at whatever cgroup's limit: one report where a
-    whole group was killed, none where the node itself ran out. A kubelet reads them from the kernel's ring buffer, which
+    whole group was killed, none where the node itself ran out. A kubelet has them from the kernel's ring buffer, which
     it reads anew when it starts. https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/oom/oom_counter.go"""
     failcnt: int | None = None
+    """How often the limit was hit. None where it never was, too: of cgroup v2 cAdvisor always says 0."""
     usage_bytes: int | None = None
     max_usage_bytes: int | None = None
     working_set_bytes: int | None = None

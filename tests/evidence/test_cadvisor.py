@@ -137,10 +137,11 @@ def test_no_limit(value: str) -> None:
     assert only(usage, line("container_spec_memory_limit_bytes", value, path, APP)).limit_bytes is None
 
 
-def test_a_kernel_without_a_peak() -> None:
+@pytest.mark.parametrize("name", ["container_memory_max_usage_bytes", "container_memory_failcnt"])
+def test_what_a_kernel_or_cgroup_v2_does_not_count(name: str) -> None:
     path = f"{POD_PATH}/{CONTAINER}"
-    usage = line("container_memory_usage_bytes", "1", path, APP)
-    assert only(usage, line("container_memory_max_usage_bytes", "0", path, APP)).max_usage_bytes is None
+    found = only(line("container_memory_usage_bytes", "1", path, APP), line(name, "0", path, APP))
+    assert (found.max_usage_bytes, found.failcnt) == (None, None)
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "many"])
