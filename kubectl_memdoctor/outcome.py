@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
+from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Report
 from kubectl_memdoctor.flags import (
     ALL,
     CONNECTION,
@@ -27,6 +27,8 @@ from kubectl_memdoctor.screen import Screen, discard
 
 FOR_PROGRAMS = frozenset({"json", "yaml"})
 """Outputs that hold what was not checked themselves."""
+NODE_PAGE = "node"
+"""The page of the command of that name, which is no value of -o."""
 STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
 SAME_CLUSTER = frozenset({"kubeconfig", "context", "cluster", "server"})
@@ -55,9 +57,9 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
     if output not in FOR_PROGRAMS and not _is_on_page(diagnosis, output):
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
-        yield _totals(diagnosis.report, line)
+        yield _totals(diagnosis, line)
         if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis.report, line):
-            yield f"For proof and fix: {_next_step(diagnosis.report.findings, line)}"
+            yield f"For proof and fix: {_next_step(diagnosis, line)}"
     yield from diagnosis.errors
 
 
@@ -67,7 +69,9 @@ def _is_shipped(report: Report, line: CommandLine) -> bool:
 
 
 def _is_on_page(diagnosis: Diagnosis, output: str) -> bool:
-    return output == "page" and bool(diagnosis.pods or diagnosis.report.findings)
+    if output == NODE_PAGE:
+        return bool(diagnosis.nodes)
+    return output == "page" and bool(diagnosis.pods or diagnosis.nodes or diagnosis.logs or diagnosis.report.findings)
 
 
 def _where(line: CommandLine) -> str:
@@ -76,11 +80,15 @@ def _where(line: CommandLine) -> str:
     return f" in {named} namespace" if named and not line.flag(ALL) else ""
 
 
-def _totals(report: Report, line: CommandLine) -> str:
+def _totals(diagnosis: Diagnosis, line: CommandLine) -> str:
+    report = diagnosis.report
     summary = report.summary
     looked = f"{_count(summary.pods, 'pod')} on {_count(summary.nodes, 'node')}"
+    if diagnosis.logs is not None:
+        looked = _count(len(diagnosis.logs.files), "log")
     if not report.findings:
-        return f"Nothing found: looked at {looked}." if summary.pods else f"No pods found{_where(line)}."
+        is_empty = not (summary.pods or diagnosis.nodes or diagnosis.logs)
+        return f"No pods found{_where(line)}." if is_empty else f"Nothing found: looked at {looked}."
     counts = ", ".join(
         f"{summary.findings[severity]} {severity}" for severity in SEVERITIES if summary.findings[severity]
     )
@@ -91,10 +99,12 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _next_step(findings: tuple[Finding, ...], line: CommandLine) -> str:
-    worst = next((entry.involved_object for entry in findings if entry.involved_object.kind == "Pod"), None)
+def _next_step(diagnosis: Diagnosis, line: CommandLine) -> str:
+    """Pods that only the logs of nodes tell of, no other command finds."""
+    found = (finding.involved_object for finding in diagnosis.report.findings)
+    worst = next((entry for entry in found if entry.kind == "Pod"), None)
     filenames = line.values(FILENAME)
-    if worst is None or STANDARD_INPUT in filenames:
+    if worst is None or STANDARD_INPUT in filenames or diagnosis.nodes or diagnosis.logs:
         return "-o page"
     words = [worst.name, "-n", worst.namespace or "", *(word for name in filenames for word in ("-f", name))]
     return f"{PROGRAM} pod {shlex.join([*words, *_cluster_flags(line)])}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -17,21 +18,25 @@ from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import (
     LOOKED_WITHOUT,
+    SEVERITIES,
     Diagnosis,
     Evidence,
     Finding,
+    LogFacts,
+    NodeFacts,
     NotChecked,
     PodFacts,
     Remedy,
+    Report,
     Termination,
     TimeLine,
 )
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
+from kubectl_memdoctor.printers.notes import log_lines, node_lines
 from kubectl_memdoctor.printers.table import workload_of
+from kubectl_memdoctor.printers.wording import ago, heading, shortened
 
-LONGEST_VALUE = 400
-"""Letters of one piece of evidence; of a longer text both ends are shown, since its cause stands at the end."""
 COMBINED = "(combined from similar events): "
 """What client-go puts before a repeated event's message; the line has its count already.
 https://github.com/kubernetes/client-go/blob/v0.34.0/tools/record/events_cache.go"""
@@ -48,15 +53,18 @@ FEW_PODS = 3
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     diagnosis = cleaned(diagnosis)
     report = diagnosis.report
-    not_checked = list(_not_checked(report.not_checked, layout))
-    blocks = []
+    not_checked = list(not_checked_lines(report.not_checked, layout))
+    blocks = [list(_node(node, report, layout)) for node in diagnosis.nodes]
+    beside = list(log_lines(diagnosis.logs, layout)) if diagnosis.logs else []
     time_lines = {(pod.namespace, pod.name): pod.time_line for pod in diagnosis.pods if pod.time_line is not None}
     for page in _pages(report.findings):
         involved = page[0].involved_object
         line = time_lines.pop((involved.namespace or "", involved.name), None)
         history = list(_time_line(line, layout)) if line is not None else []
-        blocks.append(list(_page(page, report.taken_at, [*history, *not_checked], layout)))
-        not_checked = []
+        blocks.append(list(_page(page, report.taken_at, [*history, *beside, *not_checked], layout)))
+        beside, not_checked = [], []
+    if diagnosis.logs and beside:
+        blocks.append([*_undecided(diagnosis.logs, layout), *beside])
     blocks += _healthy(_without_findings(diagnosis), report.taken_at, layout)
     if not_checked and blocks:
         blocks[0] += not_checked
@@ -80,25 +88,27 @@ def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
 def _page(findings: tuple[Finding, ...], now: datetime, beside: list[str], layout: Layout) -> Iterator[str]:
     """`beside`: lines that stand once, on the first page that they are about."""
     finding = findings[0]
-    # A message is a predicate ("cannot start: ..."), or a sentence of its own ("its container app was killed").
-    colon = ":" if finding.message.startswith("its ") else ""
-    subject = strong(_subject(finding), color=layout.color) + colon
-    headline = f"{subject} {finding.message} ({finding.confidence}, {finding.rule})"
-    yield from fold(f"{severity_word(finding.severity, color=layout.color)}: {headline}", layout.width, hanging="  ")
+    yield from headline(finding, layout)
     for sentence in (*finding.details, *_others(findings)):
         yield from fold(sentence, layout.width, indent="  ")
     yield from _evidence(finding, now, layout)
     if finding.ruled_out:
-        yield _heading("RULED OUT", layout)
+        yield heading("RULED OUT", layout)
         for entry in finding.ruled_out:
             yield from fold(f"{entry.cause}: {entry.because}", layout.width, indent="    ", hanging="  ")
     yield from beside
     if finding.remedy is not None:
-        yield from _fix(_for_all(finding.remedy, findings), layout)
+        yield from fix_lines(_for_all(finding.remedy, findings), layout)
 
 
-def _heading(text: str, layout: Layout) -> str:
-    return f"  {strong(text, color=layout.color)}"
+def headline(finding: Finding, layout: Layout, *, on: str = "") -> Iterator[str]:
+    """`critical: shop/web-1 cannot start: ... (confirmed, RULE)`; `on`: where that is, if it is to be said first."""
+    # A message is a predicate ("cannot start: ..."), or a sentence of its own ("its container app was killed").
+    colon = ":" if finding.message.startswith("its ") else ""
+    severity = severity_word(finding.severity, color=layout.color)
+    subject = strong(_subject(finding), color=layout.color)
+    text = f"{severity}: {on}{subject}{colon} {finding.message} ({finding.confidence}, {finding.rule})"
+    yield from fold(text, layout.width, hanging="  ")
 
 
 def _subject(finding: Finding) -> str:
@@ -109,6 +119,41 @@ def _subject(finding: Finding) -> str:
         own, owner = f"{involved.kind.lower()}/{involved.name}", workload_of(finding)
         name = own if own == owner else f"{own} of {owner}"
     return f"{involved.namespace}/{name}" if involved.namespace else name
+
+
+def _node(node: NodeFacts, report: Report, layout: Layout) -> Iterator[str]:
+    yield from node_headline(node, findings_on(node, report), layout)
+    yield from node_lines(node, report.taken_at, layout)
+
+
+def findings_on(node: NodeFacts, report: Report) -> list[Finding]:
+    """Those about the node itself, and about pods on it."""
+    return [
+        finding
+        for finding in report.findings
+        if finding.node == node.name
+        or (finding.involved_object.kind == "Node" and finding.involved_object.name == node.name)
+    ]
+
+
+def node_headline(node: NodeFacts, findings: Sequence[Finding], layout: Layout) -> Iterator[str]:
+    """The worst that is the matter there, and how much more."""
+    name = strong(f"node/{node.name}", color=layout.color)
+    if not findings:
+        yield f"{name}: nothing about memory found"
+        return
+    of_pod = findings[0].involved_object.kind != "Node"
+    yield from headline(findings[0], layout, on=f"{name}: " if of_pod else "")
+    if len(findings) > 1:
+        others = Counter(finding.severity for finding in findings[1:])
+        counts = ", ".join(f"{others[severity]} {severity}" for severity in SEVERITIES if others[severity])
+        yield f"  and {len(findings) - 1} more: {counts}"
+
+
+def _undecided(logs: LogFacts, layout: Layout) -> Iterator[str]:
+    """The headline where no finding has one."""
+    text = "what these logs tell is no proof by itself" if logs.pods else "nothing about memory found in these logs"
+    yield from fold(text, layout.width)
 
 
 def _others(findings: tuple[Finding, ...]) -> Iterator[str]:
@@ -122,7 +167,7 @@ def _others(findings: tuple[Finding, ...]) -> Iterator[str]:
 def _evidence(finding: Finding, now: datetime, layout: Layout) -> Iterator[str]:
     if not finding.evidence:
         return
-    yield _heading("EVIDENCE", layout)
+    yield heading("EVIDENCE", layout)
     for entry in finding.evidence[:MOST_EVIDENCE]:
         yield from fold(_evidence_line(entry, now), layout.width, indent="    ", hanging="  ")
     left = len(finding.evidence) - MOST_EVIDENCE
@@ -137,32 +182,21 @@ def _evidence_line(entry: Evidence, now: datetime) -> str:
         seen_on = entry.object if entry.source != "pod" else None
         where = " ".join(part for part in (seen_on, entry.field) if part) or entry.source
     times = f" x{entry.count}" if entry.count else ""
-    return f"{where}{times}{_when(entry, now)}: {_shortened(entry.value.removeprefix(COMBINED))}"
+    return f"{where}{times}{_when(entry, now)}: {shortened(entry.value.removeprefix(COMBINED))}"
 
 
 def _when(entry: Evidence, now: datetime) -> str:
     if entry.time is None:
         return ""
     first = entry.first_time
-    since = f" (first {_ago(now - first)})" if first is not None and first != entry.time else ""
-    return f", {_ago(now - entry.time)}{since}"
-
-
-def _ago(age: timedelta) -> str:
-    return f"{human_duration(age)} ago" if age >= timedelta(seconds=1) else "just now"
-
-
-def _shortened(text: str, longest: int = LONGEST_VALUE) -> str:
-    if len(text) <= longest:
-        return text
-    head, tail = text[: longest // 3], text[-longest * 2 // 3 :]
-    return f"{head.rpartition(' ')[0] or head} [...] {tail.partition(' ')[2] or tail}"
+    since = f" (first {ago(now - first)})" if first is not None and first != entry.time else ""
+    return f", {ago(now - entry.time)}{since}"
 
 
 def _time_line(line: TimeLine, layout: Layout) -> Iterator[str]:
     ahead = "ahead of" if line.skew_seconds > 0 else "behind"
     clock = f", by the node's clock, {abs(line.skew_seconds)}s {ahead} the API server's" if line.skew_seconds else ""
-    yield f"{_heading('TIME LINE', layout)}{clock}"
+    yield f"{heading('TIME LINE', layout)}{clock}"
     left = len(line.entries) - MOST_MOMENTS
     if left > 0:
         yield f"    {left} earlier entries left out"
@@ -175,14 +209,14 @@ def _time_line(line: TimeLine, layout: Layout) -> Iterator[str]:
             if entry.count > 1 and entry.until
             else ""
         )
-        text = f"{moment}  {entry.source:8} {_shortened(entry.text.removeprefix(COMBINED), LONGEST_MOMENT)}{until}"
+        text = f"{moment}  {entry.source:8} {shortened(entry.text.removeprefix(COMBINED), LONGEST_MOMENT)}{until}"
         yield from fold(text, layout.width, indent="    ", hanging=" " * 4)
 
 
-def _not_checked(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]:
+def not_checked_lines(entries: Iterable[NotChecked], layout: Layout) -> Iterator[str]:
     sentences = list(not_checked_sentences(entries))
     if sentences:
-        yield _heading("NOT CHECKED", layout)
+        yield heading("NOT CHECKED", layout)
     for sentence in sentences:
         yield from fold(sentence, layout.width, indent="    ", hanging="  ")
 
@@ -218,7 +252,7 @@ def _for_all(remedy: Remedy, findings: tuple[Finding, ...]) -> Remedy:
     return msgspec.structs.replace(remedy, command=" ".join([remedy.command, *others]))
 
 
-def _fix(remedy: Remedy, layout: Layout) -> Iterator[str]:
+def fix_lines(remedy: Remedy, layout: Layout) -> Iterator[str]:
     """The command is never folded: it is there to be pasted."""
     yield from fold(f"{strong('FIX', color=layout.color)}  {remedy.text}", layout.width, indent="  ", hanging="  ")
     if remedy.command:
@@ -274,5 +308,5 @@ def _termination(entry: Termination, now: datetime) -> str:
     lasted = (
         f" after {human_duration(timedelta(seconds=entry.lasted_seconds))}" if entry.lasted_seconds is not None else ""
     )
-    when = f", {_ago(now - entry.finished_at)}" if entry.finished_at is not None else ""
+    when = f", {ago(now - entry.finished_at)}" if entry.finished_at is not None else ""
     return f"{entry.container}: {entry.reason}, exit code {entry.exit_code}{lasted}{when}"

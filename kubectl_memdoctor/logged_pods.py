@@ -1,0 +1,136 @@
+"""The pods that a node's logs and listings tell of: their uids, and the names that other lines give to these.
+
+The kernel names a pod by its uid alone, a kubelet's errors name it with or without its uid, and listings know both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kubectl_memdoctor.evidence.node_evidence import KernelKill, NodeEvidence, SandboxFailures, SandboxListing
+from kubectl_memdoctor.objects import ObjectMeta, Pod
+
+SHORT_ID = 12
+"""Letters of a container id that crictl and docker show."""
+FLOOD = 3
+"""So many sandboxes of one pod, none of which is up, are no accident: each was made in place of one that died."""
+UP = frozenset({"ready", "running", "up"})
+"""States of a sandbox that lives, as `crictl pods` and `docker ps` word them."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LoggedPod:
+    """`uid` as nodes know it; "" where only the name is known. `namespace` and `name` are "" where no log names it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def title(self) -> str:
+        """`namespace/name`, or the uid of a pod that nothing names."""
+        return f"{self.namespace}/{self.name}" if self.name else self.uid
+
+    @property
+    def key(self) -> str:
+        """By which evidence about it is found."""
+        return self.uid or self.title
+
+    @property
+    def called(self) -> str:
+        """What goes with the title."""
+        if not self.uid:
+            return ""
+        return f"uid {self.uid}" if self.name else "only its uid is known"
+
+    def stand_in(self) -> Pod:
+        """A pod of which nothing is known but what it is called. A pod with a uid has no name here: lines that name
+        it without its uid may be about another pod that had its name before."""
+        if self.uid:
+            return Pod(metadata=ObjectMeta(uid=self.uid))
+        return Pod(metadata=ObjectMeta(namespace=self.namespace, name=self.name))
+
+
+def logged_pods(evidence: NodeEvidence) -> tuple[LoggedPod, ...]:
+    """Every pod in which something was killed or whose sandboxes are told of; by name."""
+    names = _names(evidence)
+    uids = {kill.pod_uid for kill in evidence.kills}
+    uids |= {oom.cgroup.pod_uid for oom in evidence.kubelet_ooms if oom.cgroup is not None}
+    uids |= {entry.pod_uid for entry in _failing(evidence)}
+    uids -= {""}
+    found = {LoggedPod(*names.get(uid, ("", "")), uid) for uid in uids}
+    found |= {
+        LoggedPod(entry.namespace, entry.name, "") for entry in _failing(evidence) if entry.name and not entry.pod_uid
+    }
+    return tuple(sorted(found))
+
+
+def is_flood(listing: SandboxListing) -> bool:
+    """Whether the node makes sandboxes of this pod in vain. Of a pod that is well, one is up and a few old ones are
+    not."""
+    return listing.count >= FLOOD and not any(state.lower() in UP for state in listing.states)
+
+
+def joined(evidence: NodeEvidence) -> NodeEvidence:
+    """The same with every kill once, however many logs hold its report, oldest first, and with the uid in entries that
+    name a pod without it, where the name goes with one uid only."""
+    uids: dict[tuple[str, str], set[str]] = {}
+    for uid, name in _names(evidence).items():
+        uids.setdefault(name, set()).add(uid)
+    only = {name: next(iter(found)) for name, found in uids.items() if len(found) == 1}
+    return dataclasses.replace(
+        evidence,
+        kills=tuple(sorted(_each_once(evidence.kills), key=_age)),
+        sandbox_failures=tuple(
+            dataclasses.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
+            for entry in evidence.sandbox_failures
+        ),
+        listings=tuple(
+            dataclasses.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
+            for entry in evidence.listings
+        ),
+    )
+
+
+def _each_once(kills: Iterable[KernelKill]) -> Iterator[KernelKill]:
+    """A process id is not used again so soon that the same name in the same cgroup could have it twice. Of two copies,
+    the one whose time can be compared with others' stays."""
+    found: dict[tuple[object, ...], KernelKill] = {}
+    for kill in kills:
+        victims = tuple((task.pid, task.name) for task in kill.victims)
+        told_by = victims or (kill.failcnt, kill.uptime_seconds, kill.time)
+        copy = (kill.oom_cgroup, kill.task_cgroup, told_by)
+        if not _is_timed(found.setdefault(copy, kill)):
+            found[copy] = kill
+    yield from found.values()
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _age(kill: KernelKill) -> tuple[datetime, float]:
+    return kill.time or _EVER, kill.uptime_seconds or 0.0
+
+
+def _is_timed(kill: KernelKill) -> bool:
+    return kill.time is not None and kill.zone_known
+
+
+def _names(evidence: NodeEvidence) -> dict[str, tuple[str, str]]:
+    """Uid -> namespace and name."""
+    return {
+        entry.pod_uid: (entry.namespace, entry.name) for entry in _sandboxes(evidence) if entry.pod_uid and entry.name
+    }
+
+
+def _failing(evidence: NodeEvidence) -> Iterator[SandboxFailures | SandboxListing]:
+    yield from evidence.sandbox_failures
+    yield from filter(is_flood, evidence.listings)
+
+
+def _sandboxes(evidence: NodeEvidence) -> Iterator[SandboxFailures | SandboxListing]:
+    yield from evidence.sandbox_failures
+    yield from evidence.listings

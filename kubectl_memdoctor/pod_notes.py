@@ -1,0 +1,149 @@
+"""What a node's sources tell of kills and failing sandboxes, pod by pod: what one source says again and again is one
+note."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from kubectl_memdoctor.context import PodContext, is_killed
+from kubectl_memdoctor.evidence.cgroup_path import Level
+from kubectl_memdoctor.evidence.node_evidence import (
+    KernelKill,
+    KubeletOom,
+    NodeEvidence,
+    PodEvidence,
+    RuntimeOom,
+    SandboxFailures,
+    SandboxListing,
+    VictimKind,
+)
+from kubectl_memdoctor.finding import Note, PodNotes
+from kubectl_memdoctor.kernel_verdict import LEVEL_WORDS, amounts
+from kubectl_memdoctor.logged_pods import SHORT_ID
+
+OUTSIDE = "outside of pods"
+NAMELESS = "containers that no line ties to a pod"
+
+
+def pod_notes(evidence: PodEvidence, containers: Mapping[str, str]) -> tuple[Note, ...]:
+    """Of one pod. `containers`: id -> name, of those that are known."""
+    return (
+        *_kernel(evidence.kills, containers),
+        *_kubelet(evidence.kubelet_ooms),
+        *_runtime(evidence.runtime_ooms, containers),
+        *_counted(evidence),
+        *map(_failing, evidence.sandbox_failures),
+        *map(_listed, evidence.listings),
+    )
+
+
+def status_notes(pod: PodContext) -> Iterator[Note]:
+    """What the pod's own status tells of killed containers: with exit code 137 whether or not it says OOMKilled."""
+    for end in pod.ends:
+        if is_killed(end.terminated):
+            text = f"{end.container}: {end.terminated.reason or 'no reason'}, exit code {end.terminated.exit_code}"
+            yield Note("status", text, last=end.terminated.finished_at)
+
+
+def notes_outside(evidence: NodeEvidence, known_ids: Collection[str]) -> Iterator[PodNotes]:
+    """Kills of what is in no pod, and what runtimes heard of containers that are none of `known_ids`."""
+    kills = [kill for kill in evidence.kills if not kill.pod_uid]
+    if kills:
+        yield PodNotes(OUTSIDE, "", tuple(_kernel(kills, {})))
+    ooms = [oom for oom in evidence.runtime_ooms if oom.container_id not in known_ids]
+    if ooms:
+        yield PodNotes(NAMELESS, "", tuple(_runtime(ooms, {})))
+
+
+def ids_in(evidence: NodeEvidence) -> set[str]:
+    """Container ids that the kernel's or the kubelet's lines tie to a pod."""
+    cgroups = (*(kill.task_cgroup for kill in evidence.kills), *(oom.cgroup for oom in evidence.kubelet_ooms))
+    return {cgroup.container_id for cgroup in cgroups if cgroup is not None and cgroup.pod_uid and cgroup.container_id}
+
+
+def _kernel(kills: Iterable[KernelKill], containers: Mapping[str, str]) -> Iterator[Note]:
+    """Kills of the same victim at the same limit are one note: a sandbox is made again and again, and so is killed."""
+    groups: dict[tuple[object, ...], list[KernelKill]] = {}
+    for kill in kills:
+        names = tuple(dict.fromkeys(task.name for task in kill.victims))
+        place = containers.get(kill.container_id) or (kill.victim_kind if kill.pod_uid else _cgroup(kill))
+        groups.setdefault((kill.level, kill.limit_bytes, names, place), []).append(kill)
+    for members in groups.values():
+        newest = members[-1]
+        victims = ", ".join(dict.fromkeys(task.name for task in newest.victims)) or "nothing that could be killed"
+        together = " and all processes with it" if newest.group else ""
+        text = (
+            f"killed {victims}{together}{_where(members, containers)} at {LEVEL_WORDS[newest.level]}{amounts(newest)}"
+        )
+        yield _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
+
+
+def _cgroup(kill: KernelKill) -> str:
+    return kill.task_cgroup.path if kill.task_cgroup else ""
+
+
+def _where(kills: Sequence[KernelKill], containers: Mapping[str, str]) -> str:
+    """The container by name, else by id; outside of pods the cgroup as the kernel writes it."""
+    newest = kills[-1]
+    if not newest.pod_uid:
+        return f" in {_cgroup(newest)}" if _cgroup(newest) else ""
+    name = containers.get(newest.container_id)
+    if name:
+        return f" in container {name}"
+    ids = list(dict.fromkeys(kill.container_id for kill in reversed(kills) if kill.container_id))
+    if not ids:
+        return ""
+    others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+    return f" in {_kind(newest)} {ids[0][:SHORT_ID]}{others}"
+
+
+def _kind(kill: KernelKill) -> str:
+    """A runtime's own process at the pod's limit is a sandbox's, or one on its way into a container."""
+    is_process = kill.victim_kind is VictimKind.PROCESS or kill.level is not Level.POD
+    return "container" if is_process else "sandbox"
+
+
+def _kubelet(ooms: Sequence[KubeletOom]) -> Iterator[Note]:
+    if ooms:
+        zone_known = all(oom.line is None or oom.line.zone_known for oom in ooms)
+        yield _note("kubelet", "noted an OOM kill in the pod's cgroup", [oom.time for oom in ooms], zone_known)
+
+
+def _runtime(ooms: Iterable[RuntimeOom], containers: Mapping[str, str]) -> Iterator[Note]:
+    groups: dict[tuple[str, str], list[RuntimeOom]] = {}
+    for oom in ooms:
+        groups.setdefault((oom.writer.value or "runtime", oom.container_id), []).append(oom)
+    for (writer, container_id), members in groups.items():
+        named = containers.get(container_id) or container_id[:SHORT_ID]
+        zone_known = all(oom.line is None or oom.line.zone_known for oom in members)
+        yield _note(writer, f"heard of an OOM kill in container {named}", [oom.time for oom in members], zone_known)
+
+
+def _counted(evidence: PodEvidence) -> Iterator[Note]:
+    for entry in evidence.counters:
+        if entry.oom_events:
+            where = f"container {entry.container}" if entry.container else "the pod's cgroup"
+            times = "1 time" if entry.oom_events == 1 else f"{entry.oom_events} times"
+            yield Note("cadvisor", f"counted OOM kills in {where} {times} since the kubelet started")
+
+
+def _failing(failures: SandboxFailures) -> Note:
+    different = f" ({failures.sandboxes} different ones)" if failures.sandboxes > 1 else ""
+    text = f"sandbox failed{different}: {failures.message}" if failures.message else f"sandbox failed{different}"
+    return Note(
+        failures.writer.value or "runtime", text, failures.count, failures.first, failures.last, failures.zone_known
+    )
+
+
+def _listed(listing: SandboxListing) -> Note:
+    states = ", ".join(f"{count} {state}" for state, count in Counter(listing.states).most_common())
+    attempts = f", the newest is attempt {listing.highest_attempt}" if listing.highest_attempt else ""
+    sandboxes = "1 sandbox" if listing.count == 1 else f"{listing.count} sandboxes"
+    return Note("runtime", f"lists {sandboxes} of this pod: {states}{attempts}")
+
+
+def _note(source: str, text: str, times: Sequence[datetime | None], zone_known: bool) -> Note:
+    known = [time for time in times if time is not None]
+    return Note(source, text, len(times), min(known, default=None), max(known, default=None), zone_known)
