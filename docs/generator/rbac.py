@@ -7,11 +7,12 @@ Which rules miss a resource comes from the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
+from kubectl_memdoctor.cluster.prometheus import SERVICES
 from kubectl_memdoctor.measured_minimum import CONFIG_MAP_NAME, CONFIG_MAP_NAMESPACE
 from kubectl_memdoctor.objects import (
     CONFIG_MAPS,
@@ -23,7 +24,9 @@ from kubectl_memdoctor.objects import (
     JOBS,
     LIMIT_RANGES,
     NAMESPACES,
+    NODE_PROXY,
     NODES,
+    POD_METRICS,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
@@ -97,6 +100,12 @@ RIGHTS = (
         f"the fix changes the Job, not its CronJob; {BY_NAME.format('job')}",
     ),
     Right(CRON_JOBS, BOTH, "the pods of a CronJob given by name", BY_NAME.format("cj")),
+    Right(
+        POD_METRICS,
+        LIST,
+        "how much the containers use that were killed, or all with `--near-limit`",
+        "the limit to raise to follows from the limit alone; `--near-limit` lists nothing",
+    ),
     Right(RUNTIME_CLASSES, LIST, "which runtime handler a RuntimeClass stands for"),
     Right(
         CONFIG_MAPS,
@@ -107,6 +116,19 @@ RIGHTS = (
         namespace=CONFIG_MAP_NAMESPACE,
     ),
 )
+
+SERVICE_PROXY = replace(SERVICES, name=f"{SERVICES.name}/proxy")
+PROOF_RIGHTS = (
+    Right(
+        NODE_PROXY,
+        GET,
+        "counters, use and logs of a node, as its kubelet serves them: `pod`, `node`, `ns --node-evidence`",
+        "processes killed inside a container that runs on are not found",
+    ),
+    Right(SERVICES, LIST, "`--prometheus auto`: the service that Prometheus is behind", "give its URL instead"),
+    Right(SERVICE_PROXY, GET, "`--prometheus auto`: use in the last 7 days", "give its URL instead"),
+)
+"""What proves more, and may be too much to give to everyone."""
 
 MOST_RULES = 4
 """Named one by one; of more, only how many they are."""
@@ -134,14 +156,27 @@ of other namespaces on the same nodes: what a sandbox needs is then told by the 
 `calibrate --save` keeps in another namespace is not read either."""
 
 
+PROOF = """\
+## The nodes' own evidence
+
+These rights make findings surer and find what no status shows ([node-evidence.md](node-evidence.md)); without them the
+rest works as before. Mind that `get` on `nodes/proxy` is no small right: it reaches all that a kubelet serves, and a
+kubelet also serves the running of commands in the pods of its node. Give it to those who may do that anyway."""
+
+
 def page() -> str:
     parts = [GENERATED, "# Rights", INTRODUCTION, WHOLE, _yaml(_cluster_role()), BINDING, _yaml(_binding())]
-    parts += [ONE_NAMESPACE, _yaml(_role(), _role_binding()), "## What is lost without each right", "\n".join(_table())]
+    parts += [ONE_NAMESPACE, _yaml(_role(), _role_binding()), PROOF, _yaml(_proof_role())]
+    parts += ["## What is lost without each right", "\n".join(_table())]
     return "\n\n".join(parts) + "\n"
 
 
 def _cluster_role() -> dict[str, Any]:
     return _object("ClusterRole", {"name": NAME}, rules=_rules(RIGHTS))
+
+
+def _proof_role() -> dict[str, Any]:
+    return _object("ClusterRole", {"name": f"{NAME}-node-evidence"}, rules=_rules(PROOF_RIGHTS))
 
 
 def _role() -> dict[str, Any]:
@@ -198,7 +233,7 @@ def _yaml(*objects: dict[str, Any]) -> str:
 def _table() -> Iterator[str]:
     yield "| resource | verbs | what for | lost without it |"
     yield "|---|---|---|---|"
-    for right in RIGHTS:
+    for right in (*RIGHTS, *PROOF_RIGHTS):
         lost = "; ".join(_lost(right))
         yield f"| {right.resource.group_resource} | {', '.join(right.verbs)} | {right.purpose} | {lost} |"
 

@@ -19,6 +19,8 @@ from kubectl_memdoctor.selection import HOLDERS, Selection
 from .pages import DOCS
 from .reports import INCIDENT, telling_cases
 
+PROOF = "memdoctor-node-evidence"
+
 Asked = set[tuple[str, str]]
 """(resource, verb)"""
 
@@ -57,13 +59,13 @@ def objects(kind: str) -> list[Any]:
     return [entry for entry in found if entry["kind"] == kind]
 
 
-def granted(kind: str) -> Asked:
-    (role,) = objects(kind)
+def granted(kind: str, name: str = "memdoctor") -> Asked:
+    (role,) = [role for role in objects(kind) if role["metadata"]["name"] == name]
     return {
-        (f"{name}.{group}" if group else name, verb)
+        (f"{resource}.{group}" if group else resource, verb)
         for rule in role["rules"]
         for group in rule["apiGroups"]
-        for name in rule["resources"]
+        for resource in rule["resources"]
         for verb in rule["verbs"]
     }
 
@@ -99,7 +101,7 @@ def test_the_role_is_the_part_that_lies_in_a_namespace() -> None:
 
 
 def test_no_config_map_but_one_may_be_read() -> None:
-    (role,) = objects("ClusterRole")
+    (role, _) = objects("ClusterRole")
     (rule,) = [rule for rule in role["rules"] if "configmaps" in rule["resources"]]
     assert rule == {
         "apiGroups": [""],
@@ -121,7 +123,7 @@ def test_the_roles_only_read_and_never_secrets(kind: str) -> None:
 
 @pytest.mark.parametrize(("binding", "role"), [("ClusterRoleBinding", "ClusterRole"), ("RoleBinding", "Role")])
 def test_the_bindings_bind_the_roles(binding: str, role: str) -> None:
-    ((bound,), (given,)) = objects(binding), objects(role)
+    (bound,), (given, *_) = objects(binding), objects(role)
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": given["metadata"]["name"]}
     assert bound["roleRef"] == reference
     assert bound["metadata"].get("namespace") == given["metadata"].get("namespace")
@@ -129,6 +131,10 @@ def test_the_bindings_bind_the_roles(binding: str, role: str) -> None:
 
 
 def test_the_table_has_a_row_for_every_resource() -> None:
-    rows = re.findall(r"^\| ([\w.]+) \| ([\w, ]+) \|", (DOCS / "rbac.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| ([\w./]+) \| ([\w, ]+) \|", (DOCS / "rbac.md").read_text(), re.MULTILINE)
     told = {(name, verb) for name, verbs in rows if name != "resource" for verb in verbs.split(", ")}
-    assert told == granted("ClusterRole")
+    assert told == granted("ClusterRole") | granted("ClusterRole", PROOF)
+
+
+def test_what_proves_more_is_a_role_of_its_own() -> None:
+    assert granted("ClusterRole", PROOF) == {("nodes/proxy", "get"), ("services", "list"), ("services/proxy", "get")}
