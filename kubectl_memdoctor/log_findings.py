@@ -12,7 +12,7 @@ from datetime import datetime
 
 from kubectl_memdoctor.context import ClusterContext, PodContext
 from kubectl_memdoctor.evidence.cgroup_path import Level
-from kubectl_memdoctor.evidence.node_evidence import KernelKill
+from kubectl_memdoctor.evidence.node_evidence import MOST_TASKS, KernelKill
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure, read_runtime_error
 from kubectl_memdoctor.finding import (
     Confidence,
@@ -248,13 +248,15 @@ def _rule(kill: KernelKill) -> str:
 
 def _main_survived(kill: KernelKill) -> bool:
     """A container's first process has its lowest pid, unless the numbers have wrapped round since."""
-    pids = [task.pid for task in kill.tasks]
+    pids = [task.pid for task in kill.tasks if task.name != "pause"]
     return bool(pids) and not kill.group and min(pids) not in {victim.pid for victim in kill.victims}
 
 
 def _died_as_a_whole(kill: KernelKill) -> bool:
+    """Whether no process is left, as far as the report's table, which may be cut, has them all."""
     pids = {task.pid for task in kill.tasks}
-    return kill.group or (bool(pids) and pids <= {victim.pid for victim in kill.victims})
+    is_whole = 0 < len(pids) < MOST_TASKS
+    return kill.group or (is_whole and pids <= {victim.pid for victim in kill.victims})
 
 
 def _confidence(rule: str, kill: KernelKill) -> Confidence:
