@@ -153,9 +153,7 @@ FACTS = NodeFacts(
             "shop/web-1",
             "CrashLoopBackOff",
             (
-                Note(
-                    "kernel", "killed java in container app", 12, NOW - timedelta(hours=2), NOW - timedelta(minutes=3)
-                ),
+                Note("kernel", "killed java in app", 12, NOW - timedelta(hours=2), NOW - timedelta(minutes=3)),
                 Note("kernel", "killed sh", last=NOW, zone_known=False),
             ),
         ),
