@@ -1,0 +1,606 @@
+"""The kernel log's reports of the OOM killer -> kills: whose limit, which cgroup, which victim.
+
+Lines of a report stand among others, and two reports may be interleaved: since 4.2 one lock is held around a whole
+report, before that two cgroups could report at the same time. A line is given to a report by what it names (its pid,
+its cgroup, who printed it), then by the line it has to follow; where more than one report is left, to none of them. A
+kill whose report is unknown is a kill in an unknown cgroup.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from kubectl_memdoctor.evidence.failure_tally import shortened
+from kubectl_memdoctor.evidence.kept_kills import KeptKills, KillKey
+from kubectl_memdoctor.evidence.log_line import LogLine, Writer
+from kubectl_memdoctor.evidence.node_evidence import MOST_LINES, KernelKill
+from kubectl_memdoctor.evidence.oom_lines import (
+    LONGEST_LINE,
+    AllocationFailed,
+    AlreadyExiting,
+    Chosen,
+    Counter,
+    GroupKill,
+    Invoked,
+    InvokerCpuset,
+    Killed,
+    LimitReached,
+    MessagesLost,
+    NodeMemory,
+    NothingKillable,
+    OomLine,
+    Reaped,
+    ReportsSuppressed,
+    Running,
+    SlabCache,
+    Stats,
+    Summary,
+    TableHead,
+    TableRow,
+    is_at_or_below,
+    read_oom_line,
+    read_row,
+    split_caller,
+)
+from kubectl_memdoctor.evidence.oom_report import PAGE_SIZES, Moment, OomReport
+
+OPEN_LINES = 2000
+OPEN_SECONDS = 60.0
+"""A report that has had no line for so long was cut off. Stacks and memory tables of large nodes fill some hundreds."""
+LONGEST_REPORT_LINES = 100_000
+LINGER_LINES = 256
+LINGER_SECONDS = 10.0
+"""So long after its kill a report still takes lines: those of its group, and what came out of order."""
+GROUP_SECONDS = 0.2
+"""Between two kills of a group; a serial console takes some 10 ms a line."""
+SAME_SECOND = 1.0
+"""Instead, where times are whole seconds."""
+ADJACENT_LINES = 500
+ADJACENT_SECONDS = 2.0
+"""A decision may stand so far behind the memory table of a large node, and a kill behind its decision."""
+SILENT_SECONDS = 1.0
+"""Two CPUs that report at the same time both go on within this."""
+MOST_REPORTS = 32
+MOST_REMEMBERED = 4096
+"""Kills that are known again in a second copy of the same lines, and pids that the reaper may name."""
+MOST_PARTS = 5
+MOST_CGROUPS = 1000
+
+Entry = TypeVar("Entry")
+
+_FOLLOWS: Mapping[type, tuple[type, ...]] = {
+    InvokerCpuset: (Invoked,),
+    Running: (Invoked, InvokerCpuset),
+    LimitReached: (Running, InvokerCpuset),
+    Counter: (LimitReached, Counter),
+    Stats: (Counter, Stats),
+    TableHead: (Stats, Counter, NodeMemory),
+    TableRow: (TableHead, TableRow),
+    Summary: (TableRow, TableHead),
+    Chosen: (Summary, TableRow, TableHead),
+    Killed: (Chosen, Summary),
+}
+"""What stands right before a line in an undisturbed report."""
+
+
+class KernelLogReader:
+    """Takes a node's kernel log line by line. Memory is bounded, whatever the log holds."""
+
+    NEEDLES: tuple[bytes, ...] = (
+        b"oom",
+        b"illed ",
+        b"ut of memory",
+        b"SLUB: ",
+        b"page allocation failure",
+        b"printk messages dropped",
+        b" kernel messages",
+        b"imjournal: ",
+    )
+    """A line with none of them is of no interest while no report is open. The last two are other writers' lines."""
+
+    def __init__(self, node: str = "") -> None:
+        self._node = node
+        self._kept = KeptKills()
+        self._reports: list[OomReport] = []
+        self._moment = Moment(0, None)
+        self._previous: tuple[str, float | None, object] | None = None
+        self._part: _Part | None = None
+        self._last_killed: OomReport | None = None
+        self._kill_line: LogLine | None = None
+        self._is_repeated = False
+        self._page_size = PAGE_SIZES[0]
+        self._seen: OrderedDict[object, None] = OrderedDict()
+        self._killed_pids: OrderedDict[int, None] = OrderedDict()
+        self._slab_lines = 0
+        self._allocation_failures: dict[str, int] = {}
+        self._suppressed = self._cut_off = self._reaped = 0
+        self._lost = False
+
+    @property
+    def kills(self) -> tuple[KernelKill, ...]:
+        """Of those that are complete, the ones that are kept (see kept_kills), in the log's order."""
+        return self._kept.kills
+
+    @property
+    def counts(self) -> Mapping[KillKey, int]:
+        """How many kills there were, kept or not, by pod, container and level."""
+        return self._kept.counts
+
+    @property
+    def allocation_failures(self) -> Mapping[str, int]:
+        """Last name of a cgroup -> how often the kernel found no memory for itself, where the log names one."""
+        return self._allocation_failures
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why a kill may be missing, or known without its cgroup."""
+        told = (
+            (self._suppressed, "the kernel left out {} of its OOM reports (rate limit)"),
+            (self._cut_off, "{} OOM reports are cut off"),
+            (self._reaped, "{} victims were reaped whose kill is not in the log"),
+            (self._lost, "kernel messages were lost before they were logged"),
+        )
+        return tuple(words.format(count) for count, words in told if count)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a report is under way, so that lines without a needle matter as well."""
+        return self._part is not None or self._slab_lines > 0 or any(not report.is_done for report in self._reports)
+
+    def read(self, line: LogLine) -> None:
+        """Lines of other writers than the kernel only tell of gaps."""
+        if line.writer not in (Writer.KERNEL, Writer.UNKNOWN):
+            self._lost = self._lost or isinstance(read_oom_line(line.text), MessagesLost)
+            return
+        this = (line.text, line.uptime_seconds, line.time)
+        if this == self._previous:
+            return
+        self._previous = this
+        self._moment = _moment(self._moment.line + 1, line)
+        self._slab_lines = max(0, self._slab_lines - 1)
+        self._close_old()
+        caller, text = split_caller(line.text[:LONGEST_LINE])
+        self._read_text(line, caller, text)
+
+    def finish(self) -> None:
+        """The log ends here."""
+        self._take_part()
+        for report in self._reports:
+            self._close(report)
+        self._reports.clear()
+
+    # Lines in parts
+
+    def _read_text(self, line: LogLine, caller: str, text: str) -> None:
+        found = read_oom_line(text)
+        part = self._part
+        if part is not None and part.caller == caller and found is None and self._joins(part, text):
+            return
+        if (found is None and text.startswith(_PATHS_FOLLOW)) or (isinstance(found, Summary) and not found.is_whole):
+            self._take_part()
+            self._part = _Part(line, caller, text, found)
+            return
+        if found is not None:
+            self._take_part()
+            self._take(line, caller, found)
+        elif part is not None:
+            part.more -= 1
+            if part.more <= 0:
+                self._take_part()
+
+    def _joins(self, part: _Part, text: str) -> bool:
+        for joint in ("", " "):
+            found = read_oom_line(part.text + joint + text)
+            if found is not None and (not isinstance(found, Summary) or found.is_whole):
+                self._part = None
+                self._take(part.line_with(part.text + joint + text), part.caller, found)
+                return True
+        if not text.startswith(_GOES_ON) or part.more <= 1:
+            return False
+        part.text += text
+        part.more -= 1
+        return True
+
+    def _take_part(self) -> None:
+        """What never came to its end tells what it can."""
+        part, self._part = self._part, None
+        if part is not None and part.found is not None:
+            self._take(part.line, part.caller, part.found)
+
+    # Which report a line belongs to
+
+    def _take(self, line: LogLine, caller: str, found: OomLine) -> None:
+        match found:
+            case Killed():
+                self._killed(line, caller, found)
+            case GroupKill():
+                self._group(line, caller, found)
+            case Invoked():
+                report = self._begin(caller)
+                report.has_header, report.invoker = True, found.name
+                self._touch(report, found, line)
+            case LimitReached():
+                self._limit(line, caller, found)
+            case Summary():
+                self._summary(line, caller, found)
+            case Chosen():
+                self._chosen(line, caller, found)
+            case TableRow():
+                self._row(caller, found)
+            case NothingKillable() | AlreadyExiting():
+                self._ending(line, caller, found)
+            case Reaped():
+                self._reaped += found.pid not in self._killed_pids
+            case ReportsSuppressed():
+                self._suppressed += found.count
+            case MessagesLost():
+                self._lost = True
+            case AllocationFailed() | SlabCache():
+                self._allocation(line, found)
+            case _:
+                self._detail(line, caller, found)
+
+    def _detail(self, line: LogLine, caller: str, found: OomLine) -> None:
+        """Lines that say more of a report that is there already."""
+        match found:
+            case InvokerCpuset():
+                report = self._owner(caller, found, lambda one: one.invoker == found.name and not one.invoker_cpuset)
+                if report:
+                    report.invoker_cpuset = found.cpuset
+            case Running():
+                report = self._owner(
+                    caller, found, lambda one: _is_named(found.named, one.invoker) and one.invoker_pid is None
+                )
+                if report:
+                    report.invoker_pid = found.pid
+            case Counter():
+                report = self._counter(caller, found)
+            case Stats():
+                report = self._owner(caller, found, lambda one: one.has_header and one.fits_path(found.path))
+                if report and not report.oom_path:
+                    report.stats_path = found.path
+            case NodeMemory():
+                report = self._owner(caller, found, lambda one: one.is_global is None)
+                if report:
+                    report.shows_node_memory = True
+            case TableHead():
+                report = self._owner(caller, found, lambda one: not one.columns and not one.is_decided)
+                if report:
+                    report.columns = found.columns
+            case _:
+                return
+        if report:
+            self._touch(report, found, line if _is_proof(found, report) else None)
+
+    def _counter(self, caller: str, found: Counter) -> OomReport | None:
+        if found.name == "memory":
+            report = self._owner(caller, found, lambda one: one.memory is None)
+            if report:
+                report.memory = found
+            return report
+        report = self._owner(caller, found, lambda one: one.memory is not None and not one.columns)
+        if report and found.name == "kmem":
+            report.kernel_memory_bytes = found.usage_bytes
+        return report
+
+    def _limit(self, line: LogLine, caller: str, found: LimitReached) -> None:
+        def fits(one: OomReport) -> bool:
+            return one.limit is None and one.memory is None and not one.is_decided and not one.is_global
+
+        report = (
+            self._owner(caller, found, lambda one: fits(one) and one.is_invoked_in(found.task_path))
+            or self._owner(caller, found, lambda one: fits(one) and one.has_header)
+            or self._begin(caller)
+        )
+        report.limit = found
+        self._touch(report, found, line)
+
+    def _row(self, caller: str, found: TableRow) -> None:
+        report = self._owner(caller, found, lambda one: bool(one.columns) and not one.is_decided)
+        task = read_row(found, report.columns) if report else None
+        if report and task:
+            report.list_task(task)
+            self._touch(report, found, None)
+
+    def _summary(self, line: LogLine, caller: str, found: Summary) -> None:
+        def fits(one: OomReport) -> bool:
+            return one.fits_summary(found)
+
+        early = self._killed_early(caller, found.pid, lambda one: one.summary is None)
+        report = (
+            self._owner(caller, found, lambda one: fits(one) and found.pid in one.pids)
+            or (early if early and early.has_header else None)
+            or self._next_to(caller, found, found.pid, found.name, fits)
+            or early
+            or self._begin(caller)
+        )
+        report.summary = found
+        self._touch(report, found, line)
+        self._absorb(report, early)
+
+    def _chosen(self, line: LogLine, caller: str, found: Chosen) -> None:
+        pid = found.pid
+
+        def fits(one: OomReport) -> bool:
+            return one.chosen is None and one.is_global in (None, found.is_global)
+
+        early = self._killed_early(caller, pid, lambda one: one.chosen is None)
+        report = (
+            self._owner(caller, found, lambda one: fits(one) and pid == one.decided_pid)
+            or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
+            or self._owner(caller, found, lambda one: fits(one) and pid == one.invoker_pid)
+            or (early if early and early.has_header else None)
+            or self._next_to(caller, found, pid, found.name, fits)
+            or early
+            or self._begin(caller)
+        )
+        report.chosen = found
+        self._touch(report, found, line)
+        self._absorb(report, early)
+
+    def _killed_early(self, caller: str, pid: int | None, lacks: Callable[[OomReport], bool]) -> OomReport | None:
+        """A report whose kill line came before its decision."""
+        early = [one for one in self._same_caller(caller) if lacks(one) and pid in one.victims]
+        return early[-1] if early else None
+
+    def _absorb(self, report: OomReport, early: OomReport | None) -> None:
+        """Takes over a kill line that came before all of its report."""
+        if early is None or early is report or early.has_header or early.is_decided:
+            return
+        report.victims, report.killed_at, report.stamp = early.victims, early.killed_at, early.stamp
+        report.group_path, report.group_victims = early.group_path, early.group_victims
+        report.lines = [*report.lines, *early.lines][:MOST_LINES]
+        self._reports.remove(early)
+        if self._last_killed is early:
+            self._last_killed = report
+
+    def _ending(self, line: LogLine, caller: str, found: NothingKillable | AlreadyExiting) -> None:
+        if isinstance(found, NothingKillable):
+            report = self._owner(caller, found, lambda one: not one.is_decided) or self._begin(caller)
+            report.no_killable, report.stamp = True, line
+            self._touch(report, found, line)
+            return
+        leaving = self._owner(caller, found, lambda one: one.decided_pid == found.pid)
+        if leaving:
+            leaving.is_exiting = True
+
+    # Kills
+
+    def _killed(self, line: LogLine, caller: str, found: Killed) -> None:
+        task = found.task
+        again = [one for one in self._same_caller(caller) if one.has_killed(task)]
+        stamp = (task, line.uptime_seconds, line.time)
+        is_timed = line.uptime_seconds is not None or line.time is not None
+        is_copy = not _remember(self._seen, stamp) and is_timed
+        report = self._killer(caller, found)
+        self._is_repeated = bool(again)
+        if again or is_copy:
+            self._killed_again(report or (again[-1] if again else self._begin(caller)), again)
+            return
+        report = report or self._begin(caller)
+        report.add_victim(line, found, self._moment)
+        self._touch(report, found, None)
+        self._last_killed, self._kill_line = report, line
+        _remember(self._killed_pids, task.pid)
+
+    def _killed_again(self, report: OomReport, again: Sequence[OomReport]) -> None:
+        """A line that was read before: a group names its first victim twice, and a log may hold all of it twice."""
+        if not report.victims:
+            report.is_copy = True
+        report.killed_at = self._moment
+        self._last_killed = report
+
+    def _killer(self, caller: str, found: Killed) -> OomReport | None:
+        """The report that has yet to kill, by its decision or its table, or the group that is being killed."""
+        pid = found.task.pid
+
+        def fits(one: OomReport) -> bool:
+            return found.is_global is None or one.is_global in (None, found.is_global)
+
+        def expects(one: OomReport) -> bool:
+            return fits(one) and (one.is_decided or one.limit is not None)
+
+        return (
+            self._owner(caller, found, lambda one: fits(one) and pid == one.decided_pid)
+            or self._owner(caller, found, lambda one: fits(one) and one.is_decided and pid in one.pids)
+            or self._group_of(caller, found)
+            or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
+            or self._next_to(caller, found, pid, found.task.name, expects)
+        )
+
+    def _group_of(self, caller: str, found: Killed) -> OomReport | None:
+        """The group whose tasks are being killed, one right after the other."""
+        report = self._last_killed
+        if report is None or not report.group_path or not self._is_newest(caller, report):
+            return None
+        if found.is_global is not None and report.is_global not in (None, found.is_global):
+            return None
+        before = report.killed_at or report.touched
+        seconds = GROUP_SECONDS if self._moment.is_exact and before.is_exact else SAME_SECOND
+        if not self._moment.is_within(LINGER_LINES, seconds, before):
+            return None
+        first = next(iter(report.victims.values()), None)
+        is_alike = first is None or first.oom_score_adj == found.task.oom_score_adj
+        return report if is_alike or found.task.pid in report.pids else None
+
+    def _group(self, line: LogLine, caller: str, found: GroupKill) -> None:
+        report = self._last_killed
+        if report is None or not self._is_newest(caller, report) or not self._is_of_group(report, found.path):
+            report = self._begin(caller)
+        elif report.group_path:
+            if self._is_repeated and report.group_path == found.path:
+                return
+            report = self._taken_back(caller, report)
+        report.group_path = found.path
+        report.group_victims = len(report.victims)
+        self._last_killed = report
+        self._touch(report, found, line)
+
+    def _is_of_group(self, report: OomReport, path: str) -> bool:
+        """The first victim's kill line stands right before the group's."""
+        near = self._moment.is_within(ADJACENT_LINES, ADJACENT_SECONDS, report.killed_at or report.touched)
+        return near and (bool(report.group_path) or not report.task_path or is_at_or_below(report.task_path, path))
+
+    def _is_newest(self, caller: str, report: OomReport) -> bool:
+        """Whether no other report had a line since; False for one that is closed."""
+        same = self._same_caller(caller)
+        return report in same and max(same, key=lambda one: one.touched.line) is report
+
+    def _taken_back(self, caller: str, report: OomReport) -> OomReport:
+        """Its newest victim was the first one of another group: a group is only named after its first victim."""
+        fresh = self._begin(caller)
+        if len(report.victims) > report.group_victims:
+            pid, task = report.victims.popitem()
+            fresh.victims[pid] = task
+            fresh.killed_globally, fresh.killed_at = report.killed_globally, report.killed_at
+            fresh.stamp = self._kill_line
+            fresh.lines = [shortened(self._kill_line)] if self._kill_line else []
+        return fresh
+
+    # Memory that the kernel wanted for itself
+
+    def _allocation(self, line: LogLine, found: AllocationFailed | SlabCache) -> None:
+        if isinstance(found, SlabCache) and not self._slab_lines:
+            return
+        self._slab_lines = 0 if found.cgroup else 3
+        if not found.cgroup:
+            return
+        failures = self._allocation_failures
+        name = found.cgroup if found.cgroup in failures or len(failures) < MOST_CGROUPS else ""
+        failures[name] = failures.get(name, 0) + 1
+        for report in self._reports:
+            if found.cgroup in (*report.oom_path.split("/"), *report.task_path.split("/")):
+                report.keep_line(line)
+
+    # Reports
+
+    def _same_caller(self, caller: str) -> list[OomReport]:
+        return [report for report in self._reports if report.caller == caller]
+
+    def _owner(self, caller: str, found: OomLine, fits: Callable[[OomReport], bool]) -> OomReport | None:
+        """The one report under way that a line fits. Of several the one that it directly follows, else the newest if
+        the others have been silent since that began."""
+        fitting = [report for report in self._same_caller(caller) if not report.is_done and fits(report)]
+        if len(fitting) <= 1 or caller:
+            return fitting[-1] if fitting else None
+        direct = [report for report in fitting if report.last in _FOLLOWS.get(type(found), ())]
+        if len(direct) == 1:
+            return direct[0]
+        newest = max(fitting, key=lambda report: report.touched.line)
+        if all(report is newest or _was_cut_before(report, newest) for report in fitting):
+            return newest
+        for report in fitting:
+            report.is_mixed = True
+        return None
+
+    def _next_to(
+        self, caller: str, found: OomLine, pid: int | None, name: str, fits: Callable[[OomReport], bool]
+    ) -> OomReport | None:
+        """The report whose last line stands right before this one, if its table does not speak against the task."""
+        report = self._owner(caller, found, fits)
+        if report is None or not self._is_newest(caller, report) or not report.may_list(pid, name):
+            return None
+        return report if self._moment.is_within(ADJACENT_LINES, ADJACENT_SECONDS, report.touched) else None
+
+    def _begin(self, caller: str) -> OomReport:
+        report = OomReport(caller, self._moment, self._moment)
+        self._reports.append(report)
+        if len(self._reports) > MOST_REPORTS:
+            self._close(self._reports.pop(0))
+        return report
+
+    def _touch(self, report: OomReport, found: OomLine, proof: LogLine | None) -> None:
+        report.touched = self._moment
+        report.last = type(found)
+        if proof is not None:
+            report.keep_line(proof)
+
+    def _close_old(self) -> None:
+        if not self._reports:
+            return
+        kept = [report for report in self._reports if self._is_alive(report)]
+        if len(kept) < len(self._reports):
+            old = [report for report in self._reports if report not in kept]
+            self._reports = kept
+            for report in old:
+                self._close(report)
+
+    def _is_alive(self, report: OomReport) -> bool:
+        if report.is_done:
+            return self._moment.is_within(LINGER_LINES, LINGER_SECONDS, report.touched)
+        if self._moment.line - report.started.line > LONGEST_REPORT_LINES:
+            return False
+        return self._moment.is_within(OPEN_LINES, OPEN_SECONDS, report.touched)
+
+    def _close(self, report: OomReport) -> None:
+        if report.is_copy:
+            return
+        self._page_size = report.page_size() or self._page_size
+        if not report.is_done:
+            self._cut_off += 1
+        if report.has_told_something() and not (report.is_exiting and not report.victims):
+            self._kept.add(report.kill(self._node, self._page_size))
+
+
+class _Part:
+    """The beginning of a line of which the rest follows as a line of its own: long ones are split (LOG_LINE_MAX), and
+    what is put together by pr_cont may be torn apart."""
+
+    __slots__ = ("caller", "found", "line", "more", "text")
+
+    def __init__(self, line: LogLine, caller: str, text: str, found: OomLine | None) -> None:
+        self.line = line
+        self.caller = caller
+        self.text = text
+        self.found = found
+        self.more = MOST_PARTS
+
+    def line_with(self, text: str) -> LogLine:
+        return replace(self.line, text=text)
+
+
+_PATHS_FOLLOW = ("Task in", "oom-kill:", "Memory limit reached of cgroup")
+_GOES_ON = ("/", " killed as", "killed as", " as a result", "as a result", ",")
+
+
+def _moment(number: int, line: LogLine) -> Moment:
+    if line.uptime_seconds is not None:
+        return Moment(number, line.uptime_seconds, True)
+    if line.time is None:
+        return Moment(number, None)
+    return Moment(number, line.time.timestamp(), line.time.microsecond != 0)
+
+
+def _was_cut_before(report: OomReport, newest: OomReport) -> bool:
+    """Whether it had fallen silent when the newest one began."""
+    last, start = report.touched, newest.started
+    if last.seconds is not None and start.seconds is not None and abs(start.seconds - last.seconds) <= SILENT_SECONDS:
+        return False
+    return last.line < start.line
+
+
+def _is_named(text: str, name: str) -> bool:
+    return bool(name) and (text == name or text.startswith(f"{name} "))
+
+
+def _is_proof(found: OomLine, report: OomReport) -> bool:
+    """Of the lines that only say more: what was in use, and the cgroup where nothing else names it."""
+    match found:
+        case Counter():
+            return found.name == "memory" or (found.name == "kmem" and found.usage_bytes > 0)
+        case Stats():
+            return report.limit is None and report.stats_path == found.path
+        case _:
+            return False
+
+
+def _remember(memory: OrderedDict[Entry, None], entry: Entry) -> bool:
+    """Whether it is new."""
+    is_new = entry not in memory
+    memory[entry] = None
+    if len(memory) > MOST_REMEMBERED:
+        memory.popitem(last=False)
+    return is_new
