@@ -13,6 +13,7 @@ from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events, newest_first
 from kubectl_memdoctor.evidence.node_evidence import ContainerUsage, NodeEvidence
 from kubectl_memdoctor.evidence.pod_join import container_ids, pod_uids, same_host
+from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import NodeFacts, Note, PodNotes
 from kubectl_memdoctor.limit_sentences import in_bytes
 from kubectl_memdoctor.logged_pods import LoggedPod
@@ -159,7 +160,7 @@ def _requests(view: NodeView) -> str:
     if PODS.name in view.cluster.unreadable:
         return "not known: pods could not be read"
     sums = view.sums
-    return f"{at_least(sums.requests)}{_share(sums.requests, view)} by {_count(sums.pods, 'pod')}"
+    return f"{_amount(sums.requests)}{_share(sums.requests, view)} by {_count(sums.pods, 'pod')}"
 
 
 def _limits(view: NodeView) -> str:
@@ -168,7 +169,12 @@ def _limits(view: NodeView) -> str:
     sums = view.sums
     rest = sums.pods - sums.limited
     without = f"; {_count(rest, 'pod')} {'has' if rest == 1 else 'have'} no limit as a whole" if rest else ""
-    return f"{at_least(sums.limits)}{_share(sums.limits, view)} by {_count(sums.limited, 'pod')}{without}"
+    return f"{_amount(sums.limits)}{_share(sums.limits, view)} by {_count(sums.limited, 'pod')}{without}"
+
+
+def _amount(count: int) -> str:
+    text = at_least(count)
+    return _count(count, "byte") if text.isdigit() else text
 
 
 def _share(count: int, view: NodeView) -> str:
@@ -188,7 +194,7 @@ def _use(view: NodeView) -> str:
     newest = max(usages, key=_time)
     ago = f", {human_duration(view.cluster.now - newest.time)} ago" if newest.time else ""
     used = newest.working_set_bytes
-    return f"{at_least(used)}{_share(used, view)} working set, by {_SAYS.get(newest.source, 'its kubelet')}{ago}"
+    return f"{_amount(used)}{_share(used, view)} working set, by {_SAYS.get(newest.source, 'its kubelet')}{ago}"
 
 
 _SAYS = {"metrics": "the metrics API"}
@@ -240,6 +246,11 @@ def _is_about_memory(group: EventGroup) -> bool:
     if _OOM_REASON.search(group.reason) or group.reason in PRESSURE - {"EvictionThresholdMet"}:
         return True
     return bool(_OF_MEMORY.search(group.message)) and (group.type == "Warning" or group.reason in PRESSURE)
+
+
+def _failed(group: EventGroup) -> Note:
+    """Of the error only its cause: what every layer puts around it says nothing of this pod."""
+    return _note(group, f"{group.reason}: {read_runtime_error(group.message).innermost}")
 
 
 def _note(group: EventGroup, text: str) -> Note:
@@ -301,7 +312,7 @@ def _listed(view: NodeView) -> Iterator[PodNotes]:
         notes = (
             *status_notes(pod),
             *pod_notes(pod.node_evidence, container_ids(pod.pod)),
-            *(_note(group, f"{group.reason}: {group.message}") for group in pod.events_of(*SANDBOX_REASONS)),
+            *map(_failed, pod.events_of(*SANDBOX_REASONS)),
         )
         if notes:
             yield PodNotes(pod.name, pod_status(pod.pod), notes)
@@ -329,6 +340,6 @@ def _failed_and_gone(view: NodeView) -> Iterator[PodNotes]:
     for uid, events in gone.items():
         if uid not in {logged.uid for logged in view.unlisted}:
             involved = events[0].involved_object
-            notes = tuple(_note(group, f"{group.reason}: {group.message}") for group in group_events(events))
+            notes = tuple(map(_failed, group_events(events)))
             logged = LoggedPod(involved.namespace, involved.name, uid)
             yield PodNotes(logged.title, _gone_remark(view, logged), notes)

@@ -19,6 +19,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
     SandboxListing,
     VictimKind,
 )
+from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import Note, PodNotes
 from kubectl_memdoctor.kernel_verdict import LEVEL_WORDS, amounts
 from kubectl_memdoctor.logged_pods import SHORT_ID
@@ -131,7 +132,8 @@ def _counted(evidence: PodEvidence) -> Iterator[Note]:
 
 def _failing(failures: SandboxFailures) -> Note:
     different = f" ({failures.sandboxes} different ones)" if failures.sandboxes > 1 else ""
-    text = f"sandbox failed{different}: {failures.message}" if failures.message else f"sandbox failed{different}"
+    cause = f": {read_runtime_error(failures.message).innermost}" if failures.message else ""
+    text = f"sandbox failed{different}{cause}"
     return Note(
         failures.writer.value or "runtime", text, failures.count, failures.first, failures.last, failures.zone_known
     )

@@ -1,4 +1,4 @@
-"""Show everything about memory on a node: what it has, what its pods may use, what was killed there.
+"""Show everything about memory on a node.
 
 The page begins with the worst that is the matter. Then come the node's conditions, what pods request and may use of its
 memory, what is in use now, events and evictions, kills and failing sandboxes by pod, also of pods that are deleted
