@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from kubectl_memdoctor.cluster.prometheus_query import Prometheus
 from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
@@ -62,6 +63,8 @@ from kubectl_memdoctor.rules import Rule, rules
 from kubectl_memdoctor.saved_minimum import SavedMinimum, saved_minimum
 from kubectl_memdoctor.selection import Selection, each_once, find_pods, identity
 from kubectl_memdoctor.survey import Survey, pod_contexts
+from kubectl_memdoctor.usage import NearLimit, near_by_counters, usages
+from kubectl_memdoctor.usage_reading import UsageReading
 
 Progress = Callable[[int, int | None], None]
 """Called with the pods looked at so far and, where the server says so, how many are still to come."""
@@ -71,6 +74,12 @@ EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
 
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
+
+FEW_NAMESPACES = 8
+"""Up to so many, the metrics API is asked for one after the other rather than for the whole cluster."""
+
+ABOUT_USE = Trait.KILLED | Trait.SEEN_KILLED | Trait.NEAR_LIMIT
+"""What makes it worth asking how much a pod used in the past."""
 
 NEIGHBOURS = "pods on the same nodes"
 SIBLINGS = "pods of the same owner"
@@ -107,6 +116,27 @@ class NodeLook:
 NO_NODE_LOOK = NodeLook()
 
 
+@dataclass(frozen=True, slots=True)
+class UsageLook:
+    """What is asked about memory use, beside the use now of what was killed.
+
+    `near_limit`: from which share of its limit (0 to 1) a container is listed; None lists none.
+    """
+
+    near_limit: float | None = None
+    prometheus: Prometheus | None = None
+
+    def reading(self, reading: Reading) -> UsageReading:
+        return UsageReading(reading, self.prometheus, wanted=self.near_limit is not None)
+
+    @property
+    def is_asked_for(self) -> bool:
+        return self.near_limit is not None or self.prometheus is not None
+
+
+NO_USAGE_LOOK = UsageLook()
+
+
 def diagnose_namespaces(
     source: Source,
     selection: Selection,
@@ -114,6 +144,7 @@ def diagnose_namespaces(
     minimum_bytes: int | None = None,
     measured: tuple[Measurement, ...] | None = None,
     nodes_look: NodeLook = NO_NODE_LOOK,
+    usage_look: UsageLook = NO_USAGE_LOOK,
     progress: Progress = lambda pods, remaining: None,
 ) -> Diagnosis:
     """Every pod of the namespaces (None: of the cluster). `measured` on the nodes; None: what the cluster has saved.
@@ -123,20 +154,24 @@ def diagnose_namespaces(
     with Reading(source) as reading:
         surroundings = Surroundings(reading, selection.scopes(), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
         nodes = reading.objects(NODES)
-        survey = Survey(small_below(minimum_bytes, measured or ()), named=nodes_look.is_asked_for)
+        usage = usage_look.reading(reading)
+        near = _near_limit(usage, usage_look, selection)
+        survey = Survey(small_below(minimum_bytes, measured or ()), named=nodes_look.is_asked_for, near=near)
         missing = _look_at_all(reading, selection, survey, progress)
         needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
         if needed > survey.small_below:
             # A recording is read once from its beginning, so what is saved in it is known only now.
-            survey = Survey(needed, named=nodes_look.is_asked_for)
+            survey = Survey(needed, named=nodes_look.is_asked_for, near=near)
             missing = _look_at_all(reading, selection, survey, progress)
         if len(missing) == len(selection.scopes()):
             raise NotFound("\n".join(missing))
         whole = selection.is_whole_cluster()
         requested = survey.requested if whole and PODS.name not in reading.unreadable else None
         evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()
-        bring_back(reading, survey, evidence)
+        bring_back(reading, survey, evidence, usage_look.near_limit)
+        usage.ask_now(_namespaces_of_killed(survey, selection))
         cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence)
+        cluster = _with_usages(cluster, survey.kept, usage, usage_look)
         in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
@@ -156,6 +191,7 @@ def diagnose_pods(
     minimum_bytes: int | None = None,
     measured: tuple[Measurement, ...] | None = None,
     nodes_look: NodeLook = NO_NODE_LOOK,
+    usage_look: UsageLook = NO_USAGE_LOOK,
 ) -> Diagnosis:
     """The pods that were asked for by name, by TYPE/NAME or by label. `measured` on the nodes; None: what the cluster
     has saved.
@@ -174,12 +210,17 @@ def diagnose_pods(
         owners = OwnerLookup(reading)
         small = small_below(minimum_bytes, surroundings.saved.answer().measured)
         asked = ask_nodes(reading, nodes_look, {pod.spec.node_name for pod in pods if pod.spec.node_name})
+        usage = usage_look.reading(reading)
+        killed = [pod for pod in pods if usage_look.is_asked_for or Trait.KILLED in traits(pod, small)]
+        usage.ask_now(sorted({pod.metadata.namespace for pod in killed}))
+        usage.ask_past(killed)
         round_two = _RoundTwo(reading, pods, owners, small)
         survey = Survey(small)
         wanted = set(map(identity, pods))
         for pod in each_once((*round_two.other_pods(), *pods)):
             survey.add(pod, keep=identity(pod) in wanted)
         cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, asked.answer(), round_two.node_events())
+        cluster = _with_usages(cluster, pods, usage, usage_look)
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = examine(contexts, cluster, owners)
         looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), counts(findings))
@@ -226,10 +267,37 @@ def _is_not_there(name: str, reason: str) -> bool:
     return name != NODE_PROXY.name and reason.startswith("not served")
 
 
-def bring_back(reading: Reading, survey: Survey, evidence: EvidenceIndex) -> None:
+def bring_back(reading: Reading, survey: Survey, evidence: EvidenceIndex, near_limit: float | None = None) -> None:
     """Pods that looked well as they passed by, and of which a node tells otherwise."""
-    asked = [reading.object(PODS, namespace, name) for namespace, name in survey.let_go(evidence.mentioned())]
+    told = evidence.mentioned()
+    if near_limit is not None:
+        told |= near_by_counters(evidence.whole.counters, near_limit)
+    asked = [reading.object(PODS, namespace, name) for namespace, name in survey.let_go(told)]
     survey.kept.extend(pod for answer in asked if (pod := answer.answer()) is not None)
+
+
+def _near_limit(usage: UsageReading, look: UsageLook, selection: Selection) -> NearLimit | None:
+    """Known before the pods pass by: what is well in every other way would be let go."""
+    if look.near_limit is None:
+        return None
+    usage.ask_now(selection.scopes())
+    return NearLimit(look.near_limit, usage.working_sets())
+
+
+def _namespaces_of_killed(survey: Survey, selection: Selection) -> Sequence[str | None]:
+    killed = (pod for pod in survey.kept if Trait.KILLED in traits(pod, survey.small_below))
+    found = sorted({pod.metadata.namespace for pod in killed})
+    return (None,) if len(found) > FEW_NAMESPACES and selection.namespaces is None else found
+
+
+def _with_usages(cluster: ClusterContext, pods: Sequence[Pod], usage: UsageReading, look: UsageLook) -> ClusterContext:
+    """With what is known of the pods' use: now, and where that gives a reason to ask, in the past."""
+    nodes = cluster.node_evidence.whole
+    now = replace(cluster, usages=usages(pods, usage.measured(nodes)), near_limit=look.near_limit)
+    if look.prometheus is None:
+        return now
+    usage.ask_past(pod for pod in pods if PodContext(pod, now).traits & ABOUT_USE)
+    return replace(now, usages=usages(pods, usage.measured(nodes)))
 
 
 def _look_at_all(reading: Reading, selection: Selection, survey: Survey, progress: Progress) -> list[str]:
@@ -491,6 +559,9 @@ def _not_checked(
 ) -> Iterator[NotChecked]:
     concerned: set[str] = set()
     for rule in rules():
+        if rule.traits == Trait.NEAR_LIMIT and cluster.near_limit is None:
+            # Nobody asked for it.
+            continue
         for name in _missing(rule.needs, cluster):
             concerned.add(name)
             yield NotChecked(rule=rule.name, resource=name, reason=cluster.unreadable[name])

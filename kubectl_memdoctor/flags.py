@@ -159,6 +159,9 @@ PROMETHEUS = Flag(
     "prometheus",
     "Where to ask for the memory use of the last 7 days: the URL of a Prometheus, or auto to find one in the cluster.",
 )
+PROMETHEUS_TOKEN_FILE = Flag(
+    "prometheus-token-file", "A file with the bearer token for the URL of --prometheus; no other token is sent there."
+)
 NEAR_LIMIT = Flag("near-limit", "Also list containers that use at least so much of their memory limit (90%).")
 NODE = Flag("node", "A node to measure on; may be repeated. By default one node of each kind.", Kind.LIST)
 RUNTIME_CLASS = Flag("runtime-class", "Measure with the handler of this RuntimeClass instead of the nodes' default.")
@@ -194,7 +197,7 @@ VERSION = Flag("version", "Print the version.", Kind.FLAG)
 REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
 LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
 EVERYWHERE = (HELP, VERSION)
-NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, NEAR_LIMIT)
+NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, PROMETHEUS_TOKEN_FILE, NEAR_LIMIT)
 CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
 EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *NODE_LOOKING, *CALIBRATING, *EVERYWHERE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,19 @@ from kubectl_memdoctor.flags import (
     MINIMUM,
     MINIMUM_FROM,
     NAMESPACE,
+    NEAR_LIMIT,
     NODE_EVIDENCE,
     NODE_LOG,
+    PROMETHEUS,
+    PROMETHEUS_TOKEN_FILE,
     CommandLine,
 )
 from kubectl_memdoctor.measured_minimum import MOST_BYTES, MeasuredMinimumError, Measurement, decode
 from kubectl_memdoctor.quantity import QuantityError, value
 
 if TYPE_CHECKING:
-    from kubectl_memdoctor.diagnosis import NodeLook
+    from kubectl_memdoctor.cluster.prometheus_query import Prometheus
+    from kubectl_memdoctor.diagnosis import NodeLook, UsageLook
     from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
 
 STANDARD_INPUT = "-"
@@ -88,6 +93,53 @@ def _node_logs(line: CommandLine, source: Source) -> tuple[NodeEvidence, tuple[s
 
     logs = read_node_logs(open_logs(paths, sys.stdin.buffer if sys.stdin else None), now=source.now())
     return logs.evidence, logs.problems
+
+
+IN_CLUSTER = "auto"
+"""As the value of --prometheus: look for one in the cluster."""
+
+
+def demand_usage_flags(line: CommandLine) -> None:
+    """Raises UsageError, before anything is asked for, where --near-limit or --prometheus cannot be meant."""
+    near_limit(line)
+    where, token_file = line.given.get(PROMETHEUS.field), line.text(PROMETHEUS_TOKEN_FILE)
+    if where is not None and line.values(FILENAME):
+        raise UsageError(f"a recording is of another time: give -f or --{PROMETHEUS.name}, not both")
+    if token_file and where in (None, IN_CLUSTER):
+        raise UsageError(f"--{PROMETHEUS_TOKEN_FILE.name} goes with a URL in --{PROMETHEUS.name}")
+
+
+def usage_look(line: CommandLine, source: Source) -> UsageLook:
+    """Raises UsageError."""
+    from kubectl_memdoctor.diagnosis import UsageLook
+
+    return UsageLook(near_limit(line), _prometheus(line, source))
+
+
+def near_limit(line: CommandLine) -> float | None:
+    """--near-limit as a share of 1. Raises UsageError."""
+    if NEAR_LIMIT.field not in line.given:
+        return None
+    text = line.text(NEAR_LIMIT)
+    if not re.fullmatch(r"([1-9][0-9]?|100)%", text):
+        raise UsageError(f'invalid argument "{text}" for "--{NEAR_LIMIT.name}" flag: must be a percentage: 1% to 100%')
+    return int(text.rstrip("%")) / 100
+
+
+def _prometheus(line: CommandLine, source: Source) -> Prometheus | None:
+    if PROMETHEUS.field not in line.given:
+        return None
+    where = line.text(PROMETHEUS)
+    from kubectl_memdoctor.cluster.api import ApiServer
+    from kubectl_memdoctor.cluster.prometheus import AddressError, ServiceSearch, at_url
+
+    if where == IN_CLUSTER and isinstance(source, ApiServer):
+        return ServiceSearch(source, source.transport)
+    try:
+        return at_url(where, line.text(PROMETHEUS_TOKEN_FILE))
+    except AddressError as error:
+        # The value is not repeated: it may hold a password.
+        raise UsageError(f'invalid argument for "--{PROMETHEUS.name}" flag: {error}, or {IN_CLUSTER}') from None
 
 
 def minimum_bytes(line: CommandLine) -> int | None:

@@ -22,6 +22,7 @@ from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
 from kubectl_memdoctor.sandbox_minimum import ClusterBounds
+from kubectl_memdoctor.usage import NearLimit
 
 FINISHED = frozenset({"Succeeded", "Failed"})
 
@@ -29,8 +30,9 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 class Survey:
     """What was seen of all pods. `kept` are those with traits, and those that were asked for."""
 
-    def __init__(self, small_below: int, *, named: bool = False) -> None:
-        """`named`: remember every pod's name, so that what a node tells of it can be joined to it later."""
+    def __init__(self, small_below: int, *, named: bool = False, near: NearLimit | None = None) -> None:
+        """`named`: remember every pod's name, so that what a node tells of it can be joined to it later. `near`: keep
+        the pods that are near their limit as well."""
         self.pods = 0
         self.windows_pods = 0
         self.kept: list[Pod] = []
@@ -39,6 +41,7 @@ class Survey:
         self.requested: dict[str, int] = {}
         self.small_below = small_below
         self._named = named
+        self._near = near
         self._names: dict[str, tuple[str, str]] = {}
         self._siblings: dict[str, list[int]] = {}
 
@@ -56,7 +59,7 @@ class Survey:
             self._remember(pod)
         found = traits(pod, self.small_below)
         self._count_sibling(pod, found)
-        if found is not Trait.NONE or keep:
+        if found is not Trait.NONE or keep or (self._near is not None and self._near.shows(pod)):
             self.kept.append(pod)
 
     def _remember(self, pod: Pod) -> None:

@@ -123,8 +123,10 @@ class Usage:
             if largest:
                 yield f"Of the workload's pods that run, {self.now_pods}, the largest uses {largest} now ({source})."
             return
-        others = f", and the largest of {self.now_pods} pods {largest}" if self.now_pods > 1 else ""
-        yield f"It uses {in_words(self.now_bytes)} now{others} ({source})."
+        others = f", and the largest of {self.now_pods} pods {largest}"
+        if self.now_bytes == self.most_now_bytes:
+            others = f", the most of {self.now_pods} pods"
+        yield f"It uses {in_words(self.now_bytes)} now{others if self.now_pods > 1 else ''} ({source})."
 
     def _peak_sentence(self) -> Iterator[str]:
         if self.peak_bytes is None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.cluster.prometheus import RESOURCE as PROMETHEUS
-from kubectl_memdoctor.cluster.prometheus import Prometheus, Sample, Vector
+from kubectl_memdoctor.cluster.prometheus_query import RESOURCE as PROMETHEUS
+from kubectl_memdoctor.cluster.prometheus_query import Prometheus, Sample, Vector
 from kubectl_memdoctor.cluster.source import AccessError, Source, Unreadable
 from kubectl_memdoctor.evidence.node_evidence import ContainerUsage, NodeEvidence
 from kubectl_memdoctor.objects import POD_METRICS, POD_METRICS_V1, Pod, PodMetrics, Resource

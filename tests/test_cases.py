@@ -21,8 +21,14 @@ CASES = Path(__file__).parent / "cases"
 PATHS = sorted(CASES.glob("*/*.yaml"))
 
 
+FLAGS = "# flags: "
+"""How the second line of a case begins that is about more than `ns` looks at by itself."""
+
+
 def report_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    main(["ns", "--all", "-f", str(path), "-o", "json"])
+    second = path.read_text().split("\n", 2)[1]
+    flags = second.removeprefix(FLAGS).split() if second.startswith(FLAGS) else []
+    main(["ns", "--all", "-f", str(path), "-o", "json", *flags])
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     report["cluster"]["recording"] = path.name
     return report

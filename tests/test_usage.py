@@ -246,6 +246,8 @@ def test_every_source_has_its_sentence() -> None:
 @pytest.mark.parametrize(
     ("usage", "sentence"),
     [
+        (usage_of(now(OWN, 250)), "It uses 250Mi now (metrics API)."),
+        (usage_of(now(OWN, 250), now(OTHER, 240)), "It uses 250Mi now, the most of 2 pods (metrics API)."),
         (usage_of(now(OTHER, 250)), "Of the workload's pods that run, 1, the largest uses 250Mi now (metrics API)."),
         (
             usage_of(counters(OWN, 100), counters(OTHER, 120)),

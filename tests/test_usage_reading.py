@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typed import convert
 
-from kubectl_memdoctor.cluster.prometheus import RESOURCE as PROMETHEUS
-from kubectl_memdoctor.cluster.prometheus import Sample, Vector
+from kubectl_memdoctor.cluster.prometheus_query import RESOURCE as PROMETHEUS
+from kubectl_memdoctor.cluster.prometheus_query import Sample, Vector
 from kubectl_memdoctor.cluster.source import AccessError, Kubelets, Origin, Page, Unreadable
 from kubectl_memdoctor.evidence.node_evidence import ContainerUsage, NodeEvidence
 from kubectl_memdoctor.objects import Object, Pod, PodMetrics, Resource

@@ -65,6 +65,11 @@ class ApiServer:
         self._now: datetime | None = None
         self._origin: Origin | None = None
 
+    @property
+    def transport(self) -> Transport:
+        """To what lies behind the API server, and is no object."""
+        return self._transport
+
     def origin(self) -> Origin:
         if self._origin is None:
             self._origin = Origin(

@@ -14,22 +14,19 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.prometheus_query import RESOURCE, Sample, Vector
 from kubectl_memdoctor.cluster.source import AccessError, Source, Unreadable
 from kubectl_memdoctor.cluster.status import one_line, read_status
 from kubectl_memdoctor.cluster.transport import Answer, Transport
 from kubectl_memdoctor.objects import ApiObject, ObjectMeta, Resource
 
-RESOURCE = "prometheus"
-"""What a report says could not be read."""
 MOST_BYTES = 1 << 20
 """Of one answer: some thousand samples."""
 MOST_LETTERS = 200
@@ -65,31 +62,6 @@ class Service(ApiObject, frozen=True, gc=False):
 
 
 SERVICES = Resource("services", "Service", "v1", True, Service)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One element of an instant vector; `value` is finite."""
-
-    labels: Mapping[str, str]
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """`time` is the moment for which it was worked out, in seconds since 1970 by Prometheus' own clock. `warnings` say
-    why some of it may be missing."""
-
-    time: float | None
-    samples: tuple[Sample, ...]
-    warnings: tuple[str, ...] = ()
-
-
-class Prometheus(Protocol):
-    """Something that answers queries; safe for several threads."""
-
-    def query(self, expression: str) -> Vector:
-        """Raises Unreadable, whatever fails."""
 
 
 class PrometheusServer:

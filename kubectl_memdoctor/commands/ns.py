@@ -22,6 +22,9 @@ Examples:
   # With what the nodes' own counters and logs tell
   kubectl memdoctor ns --all --node-evidence
 
+  # Containers close to their limit, and what they used in the last 7 days
+  kubectl memdoctor ns shop --near-limit 90% --prometheus auto
+
   # What somebody sent instead of a cluster
   kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json > dump.json
   kubectl memdoctor ns --all -f dump.json
@@ -35,9 +38,12 @@ from kubectl_memdoctor.flags import (
     CONNECTION,
     FIELD_SELECTOR,
     LOOKING,
+    NEAR_LIMIT,
     NODE_EVIDENCE,
     NODE_LOG,
     PODS,
+    PROMETHEUS,
+    PROMETHEUS_TOKEN_FILE,
     REPORTING,
     SELECTOR,
     CommandLine,
@@ -45,13 +51,32 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.screen import Progress, Screen
 
 USAGE = "ns [NAME...] [--all] [options]"
-FLAGS = (*CONNECTION, ALL, PODS, *LOOKING, NODE_EVIDENCE, NODE_LOG, *REPORTING)
+FLAGS = (
+    *CONNECTION,
+    ALL,
+    PODS,
+    *LOOKING,
+    NODE_EVIDENCE,
+    NODE_LOG,
+    NEAR_LIMIT,
+    PROMETHEUS,
+    PROMETHEUS_TOKEN_FILE,
+    *REPORTING,
+)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, node_look, open_source
+    from kubectl_memdoctor.opening import (
+        demand_usage_flags,
+        measured_minimums,
+        minimum_bytes,
+        node_look,
+        open_source,
+        usage_look,
+    )
 
+    demand_usage_flags(line)
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_namespaces
@@ -63,11 +88,17 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
-    look = node_look(line, found.source, by_default=False)
+    look, usage = node_look(line, found.source, by_default=False), usage_look(line, found.source)
     progress = Progress(screen)
     try:
         diagnosis = diagnose_namespaces(
-            found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look, progress=progress
+            found.source,
+            selection,
+            minimum_bytes=minimum,
+            measured=measured,
+            nodes_look=look,
+            usage_look=usage,
+            progress=progress,
         )
     finally:
         progress.close()

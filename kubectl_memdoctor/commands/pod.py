@@ -17,6 +17,9 @@ Examples:
   kubectl memdoctor pod deploy/web -n shop
   kubectl memdoctor pod -l app=web -n shop
 
+  # How much it really needs, by the last 7 days
+  kubectl memdoctor pod deploy/web -n shop --prometheus auto
+
   # A pod in a recording that somebody sent, with its node's kernel log
   kubectl memdoctor pod web-5d9c7b9b8-x7k2p -f dump.json --node-log dmesg.txt
 """
@@ -29,8 +32,11 @@ from kubectl_memdoctor.flags import (
     CONNECTION,
     FIELD_SELECTOR,
     LOOKING,
+    NEAR_LIMIT,
     NODE_EVIDENCE,
     NODE_LOG,
+    PROMETHEUS,
+    PROMETHEUS_TOKEN_FILE,
     REPORTING,
     SELECTOR,
     CommandLine,
@@ -38,13 +44,21 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "pod (NAME... | TYPE/NAME... | -l SELECTOR) [options]"
-FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, *REPORTING)
+FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, NEAR_LIMIT, PROMETHEUS, PROMETHEUS_TOKEN_FILE, *REPORTING)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, node_look, open_source
+    from kubectl_memdoctor.opening import (
+        demand_usage_flags,
+        measured_minimums,
+        minimum_bytes,
+        node_look,
+        open_source,
+        usage_look,
+    )
 
+    demand_usage_flags(line)
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_pods
@@ -57,8 +71,10 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
-    look = node_look(line, found.source, by_default=True)
-    diagnosis = diagnose_pods(found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look)
+    look, usage = node_look(line, found.source, by_default=True), usage_look(line, found.source)
+    diagnosis = diagnose_pods(
+        found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look, usage_look=usage
+    )
     return show(diagnosis, line, screen, output="page")
 
 

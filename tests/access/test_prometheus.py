@@ -20,13 +20,13 @@ from kubectl_memdoctor.cluster.api import ApiServer
 from kubectl_memdoctor.cluster.prometheus import (
     AddressError,
     PrometheusServer,
-    Sample,
     Service,
     ServiceSearch,
     at_url,
     behind_service,
     candidates,
 )
+from kubectl_memdoctor.cluster.prometheus_query import Sample
 from kubectl_memdoctor.cluster.source import Unreadable
 from kubectl_memdoctor.cluster.transport import Transport
 

@@ -26,7 +26,7 @@ class MemorySource:
         self._objects: dict[str, list[Any]] = {}
         for item in items:
             resource = types[item["kind"]]
-            self._objects.setdefault(resource.name, []).append(convert(item, resource.type))
+            self._objects.setdefault(resource.group_resource, []).append(convert(item, resource.type))
         self._forbidden = forbidden
         self.asked: list[tuple[str, ...]] = []
 
@@ -39,7 +39,7 @@ class MemorySource:
     def get(self, resource: Resource[Object], namespace: str | None, name: str) -> Object:
         self.asked.append(("get", resource.name, namespace or "", name))
         self._must_be_allowed(resource)
-        for entry in self._objects.get(resource.name, ()):
+        for entry in self._objects.get(resource.group_resource, ()):
             if entry.metadata.name == name and entry.metadata.namespace == (namespace or ""):
                 found: Object = entry
                 return found
@@ -56,7 +56,7 @@ class MemorySource:
         self.asked.append(("list", resource.name, namespace or "", label_selector, field_selector))
         self._must_be_allowed(resource)
         wanted = selector(resource, namespace, label_selector, field_selector)
-        yield Page(tuple(entry for entry in self._objects.get(resource.name, ()) if wanted.matches(entry)))
+        yield Page(tuple(entry for entry in self._objects.get(resource.group_resource, ()) if wanted.matches(entry)))
 
     def _must_be_allowed(self, resource: Resource[Any]) -> None:
         if resource.name in self._forbidden:
