@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from kubectl_memdoctor.commands import NAMES, command
-from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, INTERRUPTED, NOTHING_FOUND, CouldNotLook, UsageError
+from kubectl_memdoctor.exit_code import (
+    COULD_NOT_LOOK,
+    INTERRUPTED,
+    NOTHING_FOUND,
+    CouldNotLook,
+    Interrupted,
+    UsageError,
+)
 from kubectl_memdoctor.flags import COLOR, HELP, PROGRAM, VERSION, CommandLine, parse, refuse_others
 from kubectl_memdoctor.help_text import command_help, overview
 from kubectl_memdoctor.screen import discard, open_screen, open_streams
@@ -33,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         discard(sys.stdout)
         return _complain([f"error: {error.strerror or error}"])
+    except Interrupted as error:
+        return error.exit_code
     except KeyboardInterrupt:
         _complain(["interrupted: what was printed is not the whole"])
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""What the program's exit says, and the two kinds of errors that end it early."""
+"""What the program's exit says, and what ends it early."""
 
 from __future__ import annotations
 
@@ -15,3 +15,16 @@ class CouldNotLook(Exception):
 
 class UsageError(Exception):
     """What is wrong with the command line, in kubectl's words and without `error: `. Exit code 2."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal, after all that had to be done and said then. `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """As shells report it."""
+        return 128 + self.number

@@ -8,10 +8,11 @@ from kubectl_memdoctor.calibration.removal import all_of, remove_run
 from kubectl_memdoctor.calibration.run import Calibration
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter
+from kubectl_memdoctor.exit_code import Interrupted
 from kubectl_memdoctor.temporary.clock import Clock
 from kubectl_memdoctor.temporary.progress import Progress
 from kubectl_memdoctor.temporary.removal import INTERRUPTED, Leftover, Remains, remove_leftover
-from kubectl_memdoctor.temporary.signals import Interrupted, Signals
+from kubectl_memdoctor.temporary.signals import Signals
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from kubectl_memdoctor.cluster.transport import ConnectionCut
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
 from kubectl_memdoctor.debugging.manifests import CONTAINER, DebugPod, manifest
 from kubectl_memdoctor.debugging.outcomes import has_started, obstacle, waiting_for
+from kubectl_memdoctor.exit_code import Interrupted
 from kubectl_memdoctor.flags import PROGRAM
 from kubectl_memdoctor.objects import PODS
 from kubectl_memdoctor.temporary.clock import Clock
 from kubectl_memdoctor.temporary.progress import Progress
 from kubectl_memdoctor.temporary.removal import INTERRUPTED, Leftover, Remains, remove, remove_leftover
-from kubectl_memdoctor.temporary.signals import Interrupted, Signals
+from kubectl_memdoctor.temporary.signals import Signals
 
 START_SECONDS = 60.0
 """Until the pods must have started; they may have to pull an image."""
@@ -59,10 +60,10 @@ class PodRun:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """`interrupted` is the signal's exit code, `remains` what is left."""
+    """`interrupted` is the signal that ended it, `remains` what is left."""
 
     runs: tuple[PodRun, ...]
-    interrupted: int | None = None
+    interrupted: Interrupted | None = None
     remains: Remains | None = None
 
 
@@ -77,7 +78,7 @@ class Session:
     def run(self, pods: Iterable[DebugPod], abandoned: Iterable[Leftover]) -> Ending:
         """First removes what is `abandoned`. Only an error of this program's own is raised, after the removal."""
         runs = tuple(map(PodRun, pods))
-        interrupted: int | None = None
+        interrupted: Interrupted | None = None
         remains: Remains | None = None
         with Signals(self._progress.say) as signals:
             try:
@@ -87,7 +88,7 @@ class Session:
                 self._progress.close()
         return Ending(runs, interrupted, remains)
 
-    def _print(self, runs: Sequence[PodRun], abandoned: Iterable[Leftover], signals: Signals) -> int | None:
+    def _print(self, runs: Sequence[PodRun], abandoned: Iterable[Leftover], signals: Signals) -> Interrupted | None:
         try:
             try:
                 self._remove_abandoned(abandoned)
@@ -99,7 +100,7 @@ class Session:
                 # A signal from here on waits for the removal. One that comes just before is an ending like others.
                 signals.defer()
         except Interrupted as error:
-            return error.exit_code
+            return error
         return None
 
     def _remove_abandoned(self, abandoned: Iterable[Leftover]) -> None:

@@ -6,22 +6,11 @@ import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
+from kubectl_memdoctor.exit_code import Interrupted
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 INSISTING = 2
 """So many signals while things are being removed end that as well."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """`number` is the signal's."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    @property
-    def exit_code(self) -> int:
-        """As shells report it."""
-        return 128 + self.number
 
 
 class Signals:
