@@ -346,6 +346,8 @@ class Resource(Generic[Object]):
     namespaced: bool
     type: type[Object]
     short_names: tuple[str, ...] = ()
+    aggregated: bool = False
+    """Served by a server of its own behind the API server, which may be down while that is well."""
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
         """The URL path of the collection, or of one object; namespace None means all namespaces."""
@@ -384,8 +386,8 @@ REPLICATION_CONTROLLERS = Resource(
     ReplicationController,
     ("replicationcontroller", "rc"),
 )
-POD_METRICS = Resource("pods", "PodMetrics", "metrics.k8s.io/v1beta1", True, PodMetrics)
-POD_METRICS_V1 = Resource("pods", "PodMetrics", "metrics.k8s.io/v1", True, PodMetrics)
+POD_METRICS = Resource("pods", "PodMetrics", "metrics.k8s.io/v1beta1", True, PodMetrics, aggregated=True)
+POD_METRICS_V1 = Resource("pods", "PodMetrics", "metrics.k8s.io/v1", True, PodMetrics, aggregated=True)
 """The same objects: Kubernetes 1.37 has them as v1, metrics-servers still serve v1beta1."""
 RESOURCES: tuple[Resource[Any], ...] = (
     PODS,

@@ -19,14 +19,16 @@ from msgspec import Struct
 
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.node_proxy import NodeProxy
-from kubectl_memdoctor.cluster.retries import answered
-from kubectl_memdoctor.cluster.source import AccessError, Origin, Page
+from kubectl_memdoctor.cluster.retries import UNASKED_ATTEMPTS, answered
+from kubectl_memdoctor.cluster.source import AccessError, Origin, Page, TimedOut
 from kubectl_memdoctor.cluster.status import failure, foreign, is_expired, one_line, read_status, unauthorized
 from kubectl_memdoctor.cluster.transport import Answer, ConnectionCut, Transport
 from kubectl_memdoctor.objects import ApiObject, ListMeta, Object, ObjectMeta, Resource, decode, decode_list
 
 CHUNK_SIZE = 500
 """kubectl's own --chunk-size: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"""
+AGGREGATED_SECONDS = 10.0
+"""For one request to a server behind the API server, which itself gives up after 60 s only."""
 RESTARTS = 5
 """Of one list whose continue token expires again and again."""
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -108,7 +110,8 @@ class ApiServer:
         seen: set[int] = set()
         token, restarts = "", 0
         while True:
-            answer = self._ask(path, {**query, "continue": token})
+            ask = self._ask_once if resource.aggregated else self._ask
+            answer = ask(path, {**query, "continue": token})
             if is_expired(answer) and token and restarts < RESTARTS:
                 restarts += 1
                 token = _next_token(answer)
@@ -165,14 +168,28 @@ class ApiServer:
         except _UNDECODABLE:
             raise foreign(answer, self.connection.server) from None
 
-    def _ask(self, path: str, query: dict[str, str]) -> Answer:
+    def _ask_once(self, path: str, query: dict[str, str]) -> Answer:
+        """One GET to a server behind the API server, which is not waited for as long. Raises TimedOut, AccessError."""
+        limit = min(self.connection.request_timeout or AGGREGATED_SECONDS, AGGREGATED_SECONDS)
+        started = time.monotonic()
+        try:
+            return self._ask(path, query, limit, attempts=1)
+        except AccessError as error:
+            if time.monotonic() - started < limit:
+                raise
+            reason = f"timed out: no answer within {limit:g}s"
+            raise TimedOut(str(error), resource=path, reason=reason) from None
+
+    def _ask(
+        self, path: str, query: dict[str, str], limit: float | None = None, attempts: int = UNASKED_ATTEMPTS
+    ) -> Answer:
         """One GET, tried again while that may help. Raises AccessError when there is no answer at all."""
-        limit = self.connection.request_timeout
+        limit = self.connection.request_timeout if limit is None else limit
         # The server gives up when the client does: https://github.com/kubernetes/client-go/blob/v0.37.0/rest/request.go
         given = {**query, "timeout": go_duration(limit) if limit else ""}
         encoded = urlencode(sorted((key, value) for key, value in given.items() if value))
         target = f"{path}?{encoded}" if encoded else path
-        return answered(lambda deadline: self._attempt(target, deadline), limit, self._sleep).answer
+        return answered(lambda deadline: self._attempt(target, deadline), limit, self._sleep, attempts).answer
 
     def _attempt(self, target: str, deadline: float | None) -> Answer:
         answer = self._transport.get(target, deadline)

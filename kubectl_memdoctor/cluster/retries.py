@@ -29,11 +29,15 @@ class Answered:
 
 
 def answered(
-    attempt: Callable[[float | None], Answer], limit_seconds: float, sleep: Callable[[float], None]
+    attempt: Callable[[float | None], Answer],
+    limit_seconds: float,
+    sleep: Callable[[float], None],
+    unasked_attempts: int = UNASKED_ATTEMPTS,
 ) -> Answered:
     """What `attempt` gets, tried again while that may help. It is called with its time.monotonic() deadline.
 
-    `limit_seconds` is for all attempts together, 0 for none. Raises AccessError when there is no answer at all.
+    `limit_seconds` is for all attempts together, 0 for none; `unasked_attempts` as UNASKED_ATTEMPTS. Raises AccessError
+    when there is no answer at all.
     """
     started = time.monotonic()
     deadline = started + limit_seconds if limit_seconds else None
@@ -42,18 +46,18 @@ def answered(
         try:
             answer = attempt(deadline)
         except ConnectionCut:
-            wait = _backoff(number) if number < UNASKED_ATTEMPTS else None
+            wait = _backoff(number) if number < unasked_attempts else None
             if wait is None or time.monotonic() + wait > give_up:
                 raise
         else:
-            wait = _wait(answer, number)
+            wait = _wait(answer, number, unasked_attempts)
             if wait is None or time.monotonic() + wait > give_up:
                 return Answered(answer, number)
         sleep(wait)
     raise AssertionError("unreachable")
 
 
-def _wait(answer: Answer, attempt: int) -> float | None:
+def _wait(answer: Answer, attempt: int, unasked_attempts: int) -> float | None:
     """Seconds until the next try; None when this answer is the last.
 
     https://github.com/kubernetes/client-go/blob/v0.37.0/rest/with_retry.go, checkWait
@@ -63,7 +67,7 @@ def _wait(answer: Answer, attempt: int) -> float | None:
     asked = answer.headers.get("Retry-After", "").strip()
     if asked.isdigit():
         return int(asked) + random.random() * FIRST_WAIT_SECONDS if attempt < ATTEMPTS else None
-    if answer.status in RETRIED and attempt < UNASKED_ATTEMPTS:
+    if answer.status in RETRIED and attempt < unasked_attempts:
         return _backoff(attempt)
     return None
 

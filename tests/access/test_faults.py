@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubectl_memdoctor.cluster import api
 from kubectl_memdoctor.cluster.api import ApiServer, go_duration
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Unreadable
 from kubectl_memdoctor.cluster.transport import Answer
-from kubectl_memdoctor.objects import DEPLOYMENTS, EVENTS, NODES, PODS
+from kubectl_memdoctor.objects import DEPLOYMENTS, EVENTS, NODES, POD_METRICS, PODS
 
 from .faulty_server import HANG_UP, Asked, Reply, Script, faulty_server, json_reply, pod, pod_list, status
 
@@ -74,6 +75,26 @@ def test_pages_are_followed_to_the_end() -> None:
             {"limit": "500", "continue": "t2"},
         ]
         assert {asked.path for asked in to.asked} == {"/api/v1/namespaces/default/pods"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "reason"),
+    [
+        (status(503, "ServiceUnavailable", "it is down"), 1, "failed: "),
+        (Reply(b"service unavailable", 503), 1, "failed: "),
+        (status(404, "NotFound", "the server could not find it"), 1, "not served: "),
+        (replace(json_reply({}), delay_seconds=0.5), 1, "timed out: no answer within 0.1s"),
+    ],
+)
+def test_a_server_behind_the_api_server_is_asked_once_and_not_for_long(
+    answer: Reply, asked: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "AGGREGATED_SECONDS", 0.1 if answer.delay_seconds else 10.0)
+    with session(answer) as to:
+        with pytest.raises(Unreadable) as caught:
+            list(to.api.list(POD_METRICS, "default"))
+        assert caught.value.reason.startswith(reason)
+        assert (len(to.asked), to.waits) == (asked, [])
 
 
 def test_chunk_size_zero_asks_for_all_at_once() -> None:
