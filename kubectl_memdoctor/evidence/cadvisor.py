@@ -34,7 +34,7 @@ _OPEN_METRICS_COUNTER = "_total"
 _BEGINNINGS = tuple(f"{name}{ending}{{".encode() for name in _FIELDS for ending in ("", _OPEN_METRICS_COUNTER))
 _SANDBOX = "POD"
 _UNKNOWN_AS_ZERO = frozenset({"failcnt", "max_usage_bytes"})
-"""What cAdvisor leaves at 0 where it does not know: cgroup v2 has no failcnt, and kernels before 5.19 no memory.peak."""
+"""What is 0 where cAdvisor does not know: cgroup v2 has no failcnt, and kernels before 5.19 no memory.peak."""
 
 
 @dataclass(slots=True)
