@@ -51,9 +51,16 @@ class History:
     reach: timedelta | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the samples reach back all the period."""
+        return self.reach is not None and self.reach >= PERIOD - WHOLE
+
+    @property
     def period(self) -> str:
         """Completes "the peak ...": ` in the last 7d`."""
-        return f" in the last {human_duration(self.reach)}" if self.reach is not None else ""
+        if self.reach is None:
+            return ""
+        return f" in the last {human_duration(PERIOD if self.is_whole else self.reach)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,8 @@ class Usage:
     def _observed_now(self) -> Iterator[Observed]:
         if self.most_now_bytes is None:
             return
-        whose = "it uses now" if self.now_pods <= 1 else f"the largest of {self.now_pods} pods uses now"
-        words = f"the {in_words(self.most_now_bytes)} that {whose} ({SOURCES.get(self.now_source, self.now_source)})"
+        whose = "in use now" if self.now_pods <= 1 else f"that the largest of {self.now_pods} pods uses now"
+        words = f"the {in_words(self.most_now_bytes)} {whose} ({SOURCES.get(self.now_source, self.now_source)})"
         yield Observed(self.most_now_bytes, words)
 
     def _observed_past(self) -> Iterator[Observed]:
@@ -105,9 +112,8 @@ class Usage:
             words = f"the peak of {in_words(history.max_bytes)}{_over(history.pods)}{history.period} (Prometheus)"
             yield Observed(history.max_bytes, words)
         elif self.peak_bytes is not None and not self.peak_at_limit:
-            since = "it" if self.peak_pods <= 1 else "they"
-            peak = f"the peak of {in_words(self.peak_bytes)}{_over(self.peak_pods)} since {since} started"
-            yield Observed(self.peak_bytes, f"{peak}, page cache included (cAdvisor)")
+            words = f"the peak of {in_words(self.peak_bytes)}{_over(self.peak_pods)} since the last start"
+            yield Observed(self.peak_bytes, f"{words}, page cache included (cAdvisor)")
 
     def sentences(self) -> Iterator[str]:
         """Each source's figures, in the order now, this run, the past days."""
@@ -121,7 +127,7 @@ class Usage:
         largest = "" if self.most_now_bytes is None else in_words(self.most_now_bytes)
         if self.now_bytes is None:
             if largest:
-                yield f"Of the workload's pods that run, {self.now_pods}, the largest uses {largest} now ({source})."
+                yield f"In other pods of the workload up to {largest} is in use now ({source})."
             return
         others = f", and the largest of {self.now_pods} pods {largest}"
         if self.now_bytes == self.most_now_bytes:
@@ -131,29 +137,32 @@ class Usage:
     def _peak_sentence(self) -> Iterator[str]:
         if self.peak_bytes is None:
             return
-        which = "It" if self.peak_pods <= 1 else f"One of {self.peak_pods} pods"
+        source = f"(cAdvisor{_of(self.peak_pods)})"
         if self.peak_at_limit:
-            yield f"{which} reached its limit since it started (cAdvisor): page cache does that too, and is given back."
+            yield f"The limit was reached since the last start {source}: page cache does that too, and is given back."
         else:
-            peak = f"{which} used {in_words(self.peak_bytes)} at its peak since it started"
-            yield f"{peak}, page cache included (cAdvisor)."
+            peak = in_words(self.peak_bytes)
+            yield f"At most {peak} was used since the last start, page cache included {source}."
 
 
 def _history_sentences(history: History) -> Iterator[str]:
-    pods = f", {history.pods} pods" if history.pods > 1 else ""
-    source = f"(Prometheus{pods})"
+    source = f"(Prometheus{_of(history.pods)})"
     when = history.period.removeprefix(" ") or "as far as samples reach"
     if history.max_bytes is not None:
         usual = f", and {in_words(history.p99_bytes)} or less in 99% of the time" if history.p99_bytes else ""
-        yield f"It used at most {in_words(history.max_bytes)} {when}{usual} {source}."
+        yield f"At most {in_words(history.max_bytes)} was used {when}{usual} {source}."
     if history.oom_count:
         yield f"OOM kills counted {when}: at least {history.oom_count} {source}."
-    if history.reach is not None and history.reach < PERIOD - WHOLE:
+    if history.reach is not None and not history.is_whole:
         yield f"Prometheus has nothing of it from before {human_duration(history.reach)} ago."
 
 
 def _over(pods: int) -> str:
     return f" over {pods} pods" if pods > 1 else ""
+
+
+def _of(pods: int) -> str:
+    return f", {pods} pods" if pods > 1 else ""
 
 
 def in_words(count: int) -> str:

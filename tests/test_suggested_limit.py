@@ -14,7 +14,7 @@ from kubectl_memdoctor.usage import History, Usage
 
 WEEK = timedelta(days=7)
 WEEKS_PEAK = "the peak of 250Mi over 3 pods in the last 7d (Prometheus)"
-USE_NOW = "the 100Mi that it uses now (metrics API)"
+USE_NOW = "the 100Mi in use now (metrics API)"
 UNKNOWN = "than that, so the real peak is not known."
 
 

@@ -193,23 +193,23 @@ WEEK = History(max_bytes=400 * MEBIBYTE, p99_bytes=380 * MEBIBYTE, oom_count=5, 
 @pytest.mark.parametrize(
     ("usage", "words"),
     [
-        (usage_of(now(OWN, 100)), "the 100Mi that it uses now (metrics API)"),
+        (usage_of(now(OWN, 100)), "the 100Mi in use now (metrics API)"),
         (
             usage_of(now(OWN, 100, source="kubelet"), now(OTHER, 150, source="kubelet")),
             "the 150Mi that the largest of 2 pods uses now (kubelet)",
         ),
         (
             usage_of(now(OWN, 100), counters(OWN, 200)),
-            "the peak of 200Mi since it started, page cache included (cAdvisor)",
+            "the peak of 200Mi since the last start, page cache included (cAdvisor)",
         ),
         (
             usage_of(counters(OWN, 200), counters(OTHER, 190)),
-            "the peak of 200Mi over 2 pods since they started, page cache included (cAdvisor)",
+            "the peak of 200Mi over 2 pods since the last start, page cache included (cAdvisor)",
         ),
         (usage_of(now(OWN, 100), history=WEEK), "the peak of 400Mi over 3 pods in the last 7d (Prometheus)"),
         # Page cache: what Prometheus has of the working set is nearer to the need.
         (usage_of(counters(OWN, 900, 1024), history=WEEK), "the peak of 400Mi over 3 pods in the last 7d (Prometheus)"),
-        (usage_of(now(OWN, 410), history=WEEK), "the 410Mi that it uses now (metrics API)"),
+        (usage_of(now(OWN, 410), history=WEEK), "the 410Mi in use now (metrics API)"),
         (
             usage_of(history=History(max_bytes=MEBIBYTE, pods=1, reach=timedelta(hours=2))),
             "the peak of 1Mi in the last 120m (Prometheus)",
@@ -228,8 +228,8 @@ def test_every_source_has_its_sentence() -> None:
     assert usage is not None
     assert list(usage.sentences()) == [
         "It uses 240Mi now, and the largest of 2 pods 250Mi (metrics API).",
-        "It reached its limit since it started (cAdvisor): page cache does that too, and is given back.",
-        "It used at most 400Mi in the last 7d, and 380Mi or less in 99% of the time (Prometheus, 3 pods).",
+        "The limit was reached since the last start (cAdvisor): page cache does that too, and is given back.",
+        "At most 400Mi was used in the last 7d, and 380Mi or less in 99% of the time (Prometheus, 3 pods).",
         "OOM kills counted in the last 7d: at least 5 (Prometheus, 3 pods).",
     ]
     assert [(entry.source, entry.object) for entry in usage.evidence] == [
@@ -248,16 +248,16 @@ def test_every_source_has_its_sentence() -> None:
     [
         (usage_of(now(OWN, 250)), "It uses 250Mi now (metrics API)."),
         (usage_of(now(OWN, 250), now(OTHER, 240)), "It uses 250Mi now, the most of 2 pods (metrics API)."),
-        (usage_of(now(OTHER, 250)), "Of the workload's pods that run, 1, the largest uses 250Mi now (metrics API)."),
+        (usage_of(now(OTHER, 250)), "In other pods of the workload up to 250Mi is in use now (metrics API)."),
         (
             usage_of(counters(OWN, 100), counters(OTHER, 120)),
-            "One of 2 pods used 120Mi at its peak since it started, page cache included (cAdvisor).",
+            "At most 120Mi was used since the last start, page cache included (cAdvisor, 2 pods).",
         ),
         (
             usage_of(history=History(max_bytes=MEBIBYTE, reach=timedelta(days=2, hours=5))),
             "Prometheus has nothing of it from before 2d5h ago.",
         ),
-        (usage_of(history=History(max_bytes=MEBIBYTE)), "It used at most 1Mi as far as samples reach (Prometheus)."),
+        (usage_of(history=History(max_bytes=MEBIBYTE)), "At most 1Mi was used as far as samples reach (Prometheus)."),
     ],
 )
 def test_less_is_said_where_less_is_known(usage: Usage, sentence: str) -> None:
@@ -267,7 +267,7 @@ def test_less_is_said_where_less_is_known(usage: Usage, sentence: str) -> None:
 def test_a_whole_week_is_not_called_short() -> None:
     usage = usage_of(history=History(max_bytes=MEBIBYTE, reach=timedelta(days=7, minutes=-5)))
     assert usage is not None
-    assert not [sentence for sentence in usage.sentences() if "before" in sentence]
+    assert list(usage.sentences()) == ["At most 1Mi was used in the last 7d (Prometheus)."]
 
 
 @pytest.mark.parametrize(
