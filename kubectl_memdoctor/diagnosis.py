@@ -92,6 +92,8 @@ NODE_LOG = "node log"
 """As the resource of a NotChecked: a file that was given and could not be read."""
 
 
+DEBUG_POD = "debug pod"
+"""As the resource of a NotChecked: what it could not read."""
 NOTHING_READ = NodeEvidence()
 
 
@@ -107,10 +109,13 @@ class NodeLook:
     """A line for each file, or part of it, that could not be read."""
     deadline_seconds: float | None = None
     thorough: bool = False
+    by_pods: Callable[[Sequence[str]], tuple[NodeEvidence, tuple[str, ...]]] | None = None
+    """Reads nodes by a pod on each, and says what it could not. It may ask the user, and is called in the caller's
+    thread."""
 
     @property
     def is_asked_for(self) -> bool:
-        return bool(self.read) or self.deadline_seconds is not None
+        return bool(self.read) or self.deadline_seconds is not None or self.by_pods is not None
 
 
 NO_NODE_LOOK = NodeLook()
@@ -247,17 +252,22 @@ def ask_nodes(
 ) -> Asked[EvidenceIndex]:
     """What the nodes say, and what was read of them before. `progress` counts nodes."""
     wanted = sorted(names)
+    read = look.read
+    if look.by_pods and wanted:
+        printed, reasons = look.by_pods(wanted)
+        read = merged((read, printed))
+        reading.unreadable.update({DEBUG_POD: "; ".join(reasons)} if reasons else {})
 
     def ask() -> EvidenceIndex:
         if look.deadline_seconds is None or not wanted or not (reading.source.kubelets or look.thorough):
-            return EvidenceIndex(look.read)
+            return EvidenceIndex(read)
         said, unreadable = read_nodes(
             reading.source, wanted, deadline_seconds=look.deadline_seconds, thorough=look.thorough, progress=progress
         )
         for name, reason in unreadable.items():
             if look.thorough or not _is_not_there(name, reason):
                 reading.unreadable[name] = reason
-        return EvidenceIndex(merged((look.read, said)))
+        return EvidenceIndex(merged((read, said)))
 
     return reading.start(ask)
 

@@ -6,7 +6,8 @@ since, and what a sandbox needs there. The findings on the node and on all its p
 worst; -o page shows each of them in full.
 
 The node is asked for its counters, its use and its logs, where this user may (get on nodes/proxy). Logs that somebody
-took from the node are read with --node-log.
+took from the node are read with --node-log. --debug-pod has the kernel's own log and the runtime's sandboxes read by a
+privileged pod on the node, in the namespace of -n, which is removed at once; it asks first.
 
 Exit code 0: nothing found at or above --fail-on; 1: something found; 2: could not look.
 
@@ -17,6 +18,9 @@ Examples:
   # With the kernel log that was taken from it; every finding in full
   kubectl memdoctor node worker-1 --node-log dmesg.txt
   kubectl memdoctor node worker-1 -o page
+
+  # With its kernel log and sandboxes, read by a pod that runs there for a moment
+  kubectl memdoctor node worker-1 --debug-pod -n kube-system
 
   # The nodes of a pool
   kubectl memdoctor node -l node.kubernetes.io/instance-type=m5.large
@@ -31,6 +35,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from kubectl_memdoctor.debug_look import DEBUGGING, demand_debug_pod_flags, with_debug_pods
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
     CHUNK_SIZE,
@@ -59,7 +64,8 @@ ASK_NODE = dataclasses.replace(
     default="true",
 )
 USAGE = "node (NAME... | -l SELECTOR) [options]"
-FLAGS = (*CONNECTION, NODE_LABELS, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM, ASK_NODE, NODE_LOG, PODS, *REPORTING)
+LOOKING = (NODE_LABELS, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
+FLAGS = (*CONNECTION, *LOOKING, ASK_NODE, NODE_LOG, *DEBUGGING, PODS, *REPORTING)
 FEW_SECONDS = 8.0
 """For all nodes that were asked for: long enough for the logs of one, short enough to be waited for."""
 SPELLINGS = ("node", "nodes", "no")
@@ -68,6 +74,7 @@ SPELLINGS = ("node", "nodes", "no")
 
 def run(line: CommandLine, screen: Screen) -> int:
     names = _names(line)
+    demand_debug_pod_flags(line)
     from kubectl_memdoctor.opening import measured_minimums, minimum_bytes, node_look, open_source
 
     minimum, measured = minimum_bytes(line), measured_minimums(line)
@@ -76,6 +83,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     from kubectl_memdoctor.outcome import NODE_PAGE, show
 
     look = _few_seconds(node_look(line, found.source, by_default=True), line, found.source)
+    look = with_debug_pods(look, line, screen, found)
     progress = Progress(screen)
     try:
         diagnosis = diagnose_nodes(

@@ -6,6 +6,7 @@ A pod without any finding gets a short page: its memory limit and where that com
 
 The pod's node is asked as well, where this user may (get on nodes/proxy): its counters tell of processes that were
 killed inside a container that runs on, and its logs, or those given with --node-log, prove which limit killed what.
+--debug-pod has the kernel's own log read by a privileged pod on the node, which is removed at once; it asks first.
 
 Exit code 0: nothing found at or above --fail-on; 1: something found; 2: could not look.
 
@@ -17,6 +18,9 @@ Examples:
   kubectl memdoctor pod deploy/web -n shop
   kubectl memdoctor pod -l app=web -n shop
 
+  # With its node's kernel log, read by a pod that runs there for a moment
+  kubectl memdoctor pod deploy/web -n shop --debug-pod
+
   # How much it really needs, by the last 7 days
   kubectl memdoctor pod deploy/web -n shop --prometheus auto
 
@@ -26,6 +30,7 @@ Examples:
 
 from __future__ import annotations
 
+from kubectl_memdoctor.debug_look import DEBUGGING, demand_debug_pod_flags, with_debug_pods
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
     ALL,
@@ -44,7 +49,8 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "pod (NAME... | TYPE/NAME... | -l SELECTOR) [options]"
-FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, NEAR_LIMIT, PROMETHEUS, PROMETHEUS_TOKEN_FILE, *REPORTING)
+USING = (NEAR_LIMIT, PROMETHEUS, PROMETHEUS_TOKEN_FILE)
+FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, *DEBUGGING, *USING, *REPORTING)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
@@ -59,6 +65,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     )
 
     demand_usage_flags(line)
+    demand_debug_pod_flags(line)
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_pods
@@ -71,7 +78,8 @@ def run(line: CommandLine, screen: Screen) -> int:
         label_selector=line.text(SELECTOR),
         field_selector=line.text(FIELD_SELECTOR),
     )
-    look, usage = node_look(line, found.source, by_default=True), usage_look(line, found.source)
+    look = with_debug_pods(node_look(line, found.source, by_default=True), line, screen, found)
+    usage = usage_look(line, found.source)
     diagnosis = diagnose_pods(
         found.source, selection, minimum_bytes=minimum, measured=measured, nodes_look=look, usage_look=usage
     )

@@ -29,7 +29,7 @@ def importers(module: str) -> set[str]:
 WRITERS = {
     "temporary": set[str](),
     "calibration": {"commands/calibrate.py"},
-    "debugging": {"commands/calibrate.py"},
+    "debugging": {"commands/calibrate.py", "debug_look.py"},
 }
 """The packages that may write -> the files outside of all of them that import them."""
 
