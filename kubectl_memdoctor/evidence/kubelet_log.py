@@ -81,7 +81,7 @@ class KubeletLogReader:
 
     NEEDLES: tuple[bytes, ...] = (
         b"PodSandbox",
-        b"sandbox for pod",
+        b"create sandbox",
         b"OOM event",
         b"sys oom",
         b"oomKill",

@@ -19,7 +19,10 @@ UID = "0b6f7c1e-5a4d-4f3e-9c8b-7a6d5e4f3c2b"
 FIRST_SANDBOX = "5f1b7a3c9d2e4f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
 SECOND_SANDBOX = "8e7d6c5b4a392817f6e5d4c3b2a1908f7e6d5c4b3a29180f7e6d5c4b3a291807"
 OTHER_CONTAINER = "c0ffee00" * 8
-"""The names and ids in all of the files."""
+"""The names and ids in the files that are not recorded."""
+
+REAL_PODS = [(f"memdoctor-svmpt-{number}", 1, 1) for number in ("002", "003", "006", "007")]
+"""The pods that failed on the recorded node, how often, and with how many sandboxes."""
 
 
 class Reader(Protocol):

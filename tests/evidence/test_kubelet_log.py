@@ -14,7 +14,7 @@ from kubectl_memdoctor.evidence.kubelet_log import MOST_OOMS_OF_A_POD, KubeletLo
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, SandboxFailures
 
-from .recorded_lines import FIRST_SANDBOX, NAMESPACE, POD, SECOND_SANDBOX, UID, feed, recorded_lines
+from .recorded_lines import FIRST_SANDBOX, NAMESPACE, POD, REAL_PODS, SECOND_SANDBOX, UID, feed, recorded_lines
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ERROR = "rpc error: code = Unknown desc = failed to create containerd task: container init was OOM-killed"
@@ -73,6 +73,16 @@ def test_recorded_failures_are_counted_once(path: str, count: int) -> None:
     assert found.count == count
     assert found.sandboxes == 2
     assert found.message.startswith("rpc error: code = Unknown desc = ")
+
+
+def test_a_real_nodes_kubelet() -> None:
+    reader = KubeletLogReader()
+    feed(reader, "kubelet_lines/kubernetes-1.37.log", Writer.KUBELET)
+    found = reader.evidence().sandbox_failures
+    assert [(entry.name, entry.count, entry.sandboxes) for entry in found] == REAL_PODS
+    assert {entry.namespace for entry in found} == {"memdoctor-calibrate-svmpt"}
+    assert all(entry.pod_uid for entry in found)
+    assert found[0].message.endswith("container init was OOM-killed (memory limit too low?)")
 
 
 def test_an_error_of_several_lines_is_read_where_it_is_on_one() -> None:

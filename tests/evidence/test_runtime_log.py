@@ -13,7 +13,7 @@ from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, SandboxFailures
 from kubectl_memdoctor.evidence.runtime_log import MOST_CONTAINERS, MOST_OOMS_OF_ONE, RuntimeLogReader
 
-from .recorded_lines import FIRST_SANDBOX, NAMESPACE, OTHER_CONTAINER, POD, SECOND_SANDBOX, UID, feed
+from .recorded_lines import FIRST_SANDBOX, NAMESPACE, OTHER_CONTAINER, POD, REAL_PODS, SECOND_SANDBOX, UID, feed
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 REQUEST = "d6035872-bc9d-4d98-b3b4-b1e036c7546d"
@@ -62,11 +62,17 @@ def test_containerds_oom_event_of_old() -> None:
 
 
 def test_containerd_as_text_as_json_and_on_a_terminal() -> None:
-    evidence = recorded_evidence("runtime_lines/containerd-2.2.log")
+    evidence = recorded_evidence("runtime_lines/containerd-2.2-forms.log")
     (found,) = evidence.sandbox_failures
     assert shown(found) == (NAMESPACE, POD, UID, 3, 1)
     assert found.message.endswith("container init was OOM-killed (memory limit too low?)")
     assert [oom.container_id for oom in evidence.runtime_ooms] == [SECOND_SANDBOX] * 3
+
+
+def test_a_real_nodes_containerd() -> None:
+    evidence = recorded_evidence("runtime_lines/containerd-2.2.log", Writer.CONTAINERD)
+    assert [(entry.name, entry.count, entry.sandboxes) for entry in evidence.sandbox_failures] == REAL_PODS
+    assert len({oom.container_id for oom in evidence.runtime_ooms}) == len(evidence.runtime_ooms) == 2
 
 
 def test_docker_counts_ids_whose_pods_it_does_not_know() -> None:
