@@ -20,6 +20,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
     KubeletOom,
     LogSpan,
     NodeEvidence,
+    RuntimeOom,
     SandboxFailures,
     SandboxListing,
     Task,
@@ -401,3 +402,9 @@ def test_local_times_of_a_log_are_put_right_by_the_end_that_they_explain() -> No
 
 def test_there_is_no_time_line_without_the_node() -> None:
     assert time_line(context(pod_of(ended=end_of()), NodeEvidence(spans=(WHOLE_LOG,)))) is None
+
+
+@pytest.mark.parametrize(("letters", "joined"), [(64, True), (20, True), (12, True), (8, False)])
+def test_a_runtime_may_log_the_beginning_of_an_id(letters: int, joined: bool) -> None:
+    index = EvidenceIndex(NodeEvidence(runtime_ooms=(RuntimeOom(RUN[:letters], END, Writer.CRIO),)))
+    assert bool(index.of(convert(pod_of(), objects.Pod)).runtime_ooms) is joined

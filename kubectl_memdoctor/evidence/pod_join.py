@@ -21,6 +21,9 @@ https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/config/common.
 
 ABOVE_THE_POD = frozenset({Level.QOS, Level.ALLOCATABLE, Level.NODE})
 
+ID_LETTERS = 12
+"""So many of a container's id docker and crictl print; conmon logs 20. They tell the containers of a node apart."""
+
 REPORT_DELAY = timedelta(seconds=15)
 """How far the kernel's time of a kill and the runtime's of the container's end may lie apart."""
 
@@ -73,7 +76,7 @@ class EvidenceIndex:
         self._listings = _by(lambda entry: entry.pod_uid or _name(entry.namespace, entry.name), self.whole.listings)
         self._counters = _by(lambda entry: _uid(entry.cgroup) or _name(entry.namespace, entry.pod), self.whole.counters)
         self._usages = _by(lambda entry: entry.pod_uid or _name(entry.namespace, entry.pod), self.whole.usages)
-        self._runtime_ooms = _by(lambda oom: oom.container_id, self.whole.runtime_ooms)
+        self._runtime_ooms = _by(lambda oom: oom.container_id[:ID_LETTERS], self.whole.runtime_ooms)
 
     def __bool__(self) -> bool:
         return bool(self.whole)
@@ -95,7 +98,7 @@ class EvidenceIndex:
             node_kills=tuple(kill for kill in self._above if same_host(pod.spec.node_name, kill.node)),
             kubelet_ooms=_each(self._kubelet_ooms, uids),
             sandbox_failures=_each(self._failures, (*uids, name)),
-            runtime_ooms=_each(self._runtime_ooms, container_ids(pod)),
+            runtime_ooms=_each(self._runtime_ooms, (text[:ID_LETTERS] for text in container_ids(pod))),
             listings=_each(self._listings, (*uids, name)),
             counters=_each(self._counters, (*uids, name)),
             usages=_each(self._usages, (*uids, name)),
