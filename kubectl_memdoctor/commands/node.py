@@ -19,7 +19,7 @@ Examples:
   kubectl memdoctor node worker-1 --node-log dmesg.txt
   kubectl memdoctor node worker-1 -o page
 
-  # With its kernel log and sandboxes, read by a pod that runs there for a moment
+  # With its kernel log, read by a pod that runs there for a moment
   kubectl memdoctor node worker-1 --debug-pod -n kube-system
 
   # The nodes of a pool
