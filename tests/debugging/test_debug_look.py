@@ -13,6 +13,7 @@ from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.cluster.recording import open_recording
 from kubectl_memdoctor.diagnosis import NodeLook, diagnose_pods
 from kubectl_memdoctor.evidence.cgroup_path import Level, read_cgroup_path
+from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import KernelKill, NodeEvidence, Task, VictimKind
 from kubectl_memdoctor.finding import Confidence, Finding, NotChecked
 from kubectl_memdoctor.objects import PODS
@@ -46,7 +47,7 @@ def test_what_does_not_go_together(
     assert capsys.readouterr().err.splitlines()[0] == error
 
 
-CASE = CASES / "sandbox-memory-limit-too-small" / "fires-4mi-runc.yaml"
+CASE = CASES / "sandbox-memory-limit-too-small" / "fires-3mi-runc.yaml"
 """No more than possible by its limit and its events: only the kernel's log can say more."""
 
 
@@ -67,6 +68,7 @@ def test_the_nodes_in_question_are_read_and_what_they_tell_counts() -> None:
             limit_bytes=4 << 20,
             time=source.now() - timedelta(seconds=5),
             node=pod.spec.node_name,
+            lines=(LogLine("Memory cgroup out of memory: Killed process 4711 (runc:[2:INIT])", Writer.KERNEL),),
         )
         return NodeEvidence(kills=(kill,)), ("node worker-1: a reason", "not removed: pod/x")
 
