@@ -280,6 +280,8 @@ class NodeFacts:
 class LogFacts:
     """What the `logs` page says beside its findings. Not part of the report."""
 
+    verdict: str
+    """The headline where there is no finding."""
     files: tuple[Note, ...]
     """What each file was: `source` is its name."""
     pods: tuple[PodNotes, ...]

@@ -133,7 +133,7 @@ def _sandbox_confidence(seen: _Seen) -> Confidence | None:
     kills = seen.sandbox_kills
     if any(_is_under_a_page(kill.limit_bytes) for kill in kills) or (kills and seen.is_failing):
         return Confidence.CONFIRMED
-    if kills and all(map(_is_alone, kills)):
+    if kills and all(map(_is_alone, kills)) and len(kills) == len(seen.evidence.kills):
         return Confidence.LIKELY
     if any(error.proof is Proof.MEMORY for error in seen.errors):
         return Confidence.LIKELY
@@ -301,10 +301,10 @@ def _remedy(rule: str, kill: KernelKill) -> Remedy | None:
     if not kill.limit_bytes:
         return None
     whose = "pod's" if kill.level is Level.POD else "container's"
-    enough = after_oom(kill.limit_bytes)
+    enough = after_oom(kill.limit_bytes).quantity
     return Remedy(
-        text=f"Raise the {whose} memory limit where the pod's template is: {enough} is half as much again as the limit"
-        " that was reached, which is only a lower bound of the need."
+        text=f"Raise the {whose} memory limit where the pod's template is, to {enough} or more: the limit that was"
+        " reached is only a lower bound of the need."
     )
 
 

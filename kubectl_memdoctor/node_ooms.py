@@ -33,7 +33,7 @@ def kills_of_no_pod(evidence: NodeEvidence) -> list[KernelKill]:
 def by_kernel(name: str, kills: Sequence[KernelKill], cluster: ClusterContext) -> Finding:
     """For one node; `kills` as `kills_of_no_pod` has them, at least one."""
     newest = kills[-1]
-    on_node = PodContext(Pod(spec=PodSpec(node_name=name)), cluster)
+    on_node = PodContext(Pod(spec=PodSpec(node_name=newest.node)), cluster)
     victims = ", ".join(dict.fromkeys(victim.name for victim in newest.victims))
     return Finding(
         rule=RULE,

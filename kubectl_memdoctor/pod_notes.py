@@ -65,20 +65,26 @@ def ids_in(evidence: NodeEvidence) -> set[str]:
 
 
 def _kernel(kills: Iterable[KernelKill], containers: Mapping[str, str]) -> Iterator[Note]:
-    """Kills of the same victim at the same limit are one note: a sandbox is made again and again, and so is killed."""
+    """Kills of the same victim at the same limit are one note: a sandbox is made and killed again and again. What a
+    runtime's process calls itself on its way is of no interest."""
     groups: dict[tuple[object, ...], list[KernelKill]] = {}
     for kill in kills:
-        names = tuple(dict.fromkeys(task.name for task in kill.victims))
-        place = containers.get(kill.container_id) or (kill.victim_kind if kill.pod_uid else _cgroup(kill))
+        names = _victims([kill]) if kill.victim_kind is VictimKind.PROCESS else kill.victim_kind
+        place = containers.get(kill.container_id) or ("" if kill.pod_uid else _cgroup(kill))
         groups.setdefault((kill.level, kill.limit_bytes, names, place), []).append(kill)
     for members in groups.values():
         newest = members[-1]
-        victims = ", ".join(dict.fromkeys(task.name for task in newest.victims)) or "nothing that could be killed"
+        victims = ", ".join(_victims(members)) or "nothing that could be killed"
         together = " and all processes with it" if newest.group else ""
         text = (
             f"killed {victims}{together}{_where(members, containers)} at {LEVEL_WORDS[newest.level]}{amounts(newest)}"
         )
         yield _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
+
+
+def _victims(kills: Iterable[KernelKill]) -> tuple[str, ...]:
+    """Their names, the most frequent first."""
+    return tuple(name for name, _ in Counter(task.name for kill in kills for task in kill.victims).most_common())
 
 
 def _cgroup(kill: KernelKill) -> str:

@@ -75,6 +75,10 @@ VERDICTS: dict[str, tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]] = 
         {"kills": (sandbox_kill(limit_bytes=OVER, tasks=(JAVA, INIT)),), "listings": (listing(1, "Ready"),)},
         [("pod-oom-killed", "confirmed")],
     ),
+    "a sandbox's kill in a pod that lost other processes as well": (
+        {"kills": (sandbox_kill(limit_bytes=OVER, tasks=(INIT,)), kill(Level.POD, victims=(Task(1, "sh"),)))},
+        [("pod-oom-killed", "confirmed")],
+    ),
     "the runtime says that memory was it": ({"sandbox_failures": (failures(MEMORY),)}, [(SANDBOX, "likely")]),
     "opaque words and the kubelet's note of a kill": (
         {"sandbox_failures": (failures(),), "kubelet_ooms": (heard(),)},

@@ -81,10 +81,17 @@ def _when(note: Note, now: datetime | None) -> str:
     first = note.first if note.first != note.last else None
     if now is None or not note.zone_known:
         zone = "Z" if note.zone_known else " local time"
-        since = f"{_clock(first)} to " if first else ""
-        return f"{times}, {since}{_clock(note.last)}{zone}"
+        return f"{times}, {_span(first, note.last)}{zone}"
     since = f" (first {ago(now - first)})" if first else ""
     return f"{times}, {ago(now - note.last)}{since}"
+
+
+def _span(first: datetime | None, last: datetime) -> str:
+    if first is None:
+        return _clock(last)
+    start, end = _clock(first), _clock(last)
+    same_day = start.partition(" ")[0] == end.partition(" ")[0]
+    return f"{start} to {end.partition(' ')[2] if same_day else end}"
 
 
 def _clock(time: datetime) -> str:

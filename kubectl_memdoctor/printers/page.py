@@ -22,7 +22,6 @@ from kubectl_memdoctor.finding import (
     Diagnosis,
     Evidence,
     Finding,
-    LogFacts,
     NodeFacts,
     NotChecked,
     PodFacts,
@@ -64,7 +63,7 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
         blocks.append(list(_page(page, report.taken_at, [*history, *beside, *not_checked], layout)))
         beside, not_checked = [], []
     if diagnosis.logs and beside:
-        blocks.append([*_undecided(diagnosis.logs, layout), *beside])
+        blocks.append([*fold(diagnosis.logs.verdict, layout.width), *beside])
     blocks += _healthy(_without_findings(diagnosis), report.taken_at, layout)
     if not_checked and blocks:
         blocks[0] += not_checked
@@ -112,10 +111,11 @@ def headline(finding: Finding, layout: Layout, *, on: str = "") -> Iterator[str]
 
 
 def _subject(finding: Finding) -> str:
-    """`default/web-1` for pods, else with the kind: `node/worker-1`, `shop/replicaset/web-5d9c of deployment/web`."""
+    """`default/web-1` for pods, else with the kind: `node/worker-1`, `shop/replicaset/web-5d9c of deployment/web`, and
+    `pod/UID` for a pod of which only that is known."""
     involved = finding.involved_object
     name = involved.name
-    if involved.kind != "Pod":
+    if involved.kind != "Pod" or not involved.namespace:
         own, owner = f"{involved.kind.lower()}/{involved.name}", workload_of(finding)
         name = own if own == owner else f"{own} of {owner}"
     return f"{involved.namespace}/{name}" if involved.namespace else name
@@ -148,12 +148,6 @@ def node_headline(node: NodeFacts, findings: Sequence[Finding], layout: Layout) 
         others = Counter(finding.severity for finding in findings[1:])
         counts = ", ".join(f"{others[severity]} {severity}" for severity in SEVERITIES if others[severity])
         yield f"  and {len(findings) - 1} more: {counts}"
-
-
-def _undecided(logs: LogFacts, layout: Layout) -> Iterator[str]:
-    """The headline where no finding has one."""
-    text = "what these logs tell is no proof by itself" if logs.pods else "nothing about memory found in these logs"
-    yield from fold(text, layout.width)
 
 
 def _others(findings: tuple[Finding, ...]) -> Iterator[str]:
