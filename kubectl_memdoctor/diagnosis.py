@@ -174,9 +174,9 @@ def diagnose_namespaces(
         requested = survey.requested if whole and PODS.name not in reading.unreadable else None
         evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()
         bring_back(reading, survey, evidence, usage_look.near_limit)
-        usage.ask_now(_namespaces_of_killed(survey, selection))
+        usage.ask_now(namespaces_of_killed(survey, selection))
         cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence)
-        cluster = _with_usages(cluster, survey.kept, usage, usage_look)
+        cluster = with_usages(cluster, survey.kept, usage, usage_look)
         in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
             *pod_contexts(survey, cluster),
@@ -225,7 +225,7 @@ def diagnose_pods(
         for pod in each_once((*round_two.other_pods(), *pods)):
             survey.add(pod, keep=identity(pod) in wanted)
         cluster = surroundings.context(round_two.nodes(), None, minimum_bytes, asked.answer(), round_two.node_events())
-        cluster = _with_usages(cluster, pods, usage, usage_look)
+        cluster = with_usages(cluster, pods, usage, usage_look)
         contexts = [context for context in pod_contexts(survey, cluster) if identity(context.pod) in wanted]
         findings = examine(contexts, cluster, owners)
         looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), counts(findings))
@@ -294,13 +294,13 @@ def _near_limit(usage: UsageReading, look: UsageLook, selection: Selection) -> N
     return NearLimit(look.near_limit, usage.working_sets())
 
 
-def _namespaces_of_killed(survey: Survey, selection: Selection) -> Sequence[str | None]:
+def namespaces_of_killed(survey: Survey, selection: Selection) -> Sequence[str | None]:
     killed = (pod for pod in survey.kept if Trait.KILLED in traits(pod, survey.small_below))
     found = sorted({pod.metadata.namespace for pod in killed})
     return (None,) if len(found) > FEW_NAMESPACES and selection.namespaces is None else found
 
 
-def _with_usages(cluster: ClusterContext, pods: Sequence[Pod], usage: UsageReading, look: UsageLook) -> ClusterContext:
+def with_usages(cluster: ClusterContext, pods: Sequence[Pod], usage: UsageReading, look: UsageLook) -> ClusterContext:
     """With what is known of the pods' use: now, and where that gives a reason to ask, in the past."""
     nodes = cluster.node_evidence.whole
     now = replace(cluster, usages=usages(pods, usage.measured(nodes)), near_limit=look.near_limit)

@@ -11,6 +11,7 @@ from kubectl_memdoctor.context import ClusterContext, NodeContext, PodContext, s
 from kubectl_memdoctor.diagnosis import (
     EVENT_SELECTORS,
     NO_NODE_LOOK,
+    NO_USAGE_LOOK,
     NODE_EVENTS,
     NodeLook,
     Progress,
@@ -19,8 +20,10 @@ from kubectl_memdoctor.diagnosis import (
     bring_back,
     counts,
     examine,
+    namespaces_of_killed,
     own_minimum,
     report_of,
+    with_usages,
     worst_first,
 )
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
@@ -33,6 +36,7 @@ from kubectl_memdoctor.node_facts import NodeView, PodSums, node_facts, part_of
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS, Event, Node
 from kubectl_memdoctor.owner_lookup import OwnerLookup
 from kubectl_memdoctor.reading import Asked, Reading
+from kubectl_memdoctor.selection import Selection
 from kubectl_memdoctor.survey import Survey, pod_contexts
 
 
@@ -44,7 +48,7 @@ def diagnose_nodes(
     minimum_bytes: int | None = None,
     measured: tuple[Measurement, ...] | None = None,
     nodes_look: NodeLook = NO_NODE_LOOK,
-    progress: Progress = lambda pods, remaining: None,
+    progress: Progress = lambda nodes, remaining: None,
 ) -> Diagnosis:
     """The nodes of these names, or with these labels. `measured` on the nodes; None: what the cluster has saved.
 
@@ -53,14 +57,17 @@ def diagnose_nodes(
     with Reading(source) as reading:
         surroundings = Surroundings(reading, (None,), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
         found = _find(reading, names, label_selector)
-        asked = ask_nodes(reading, nodes_look, found.names)
+        asked = ask_nodes(reading, nodes_look, found.names, progress)
         asked_events = [_events_of(reading, name) for name in found.names]
         survey = Survey(small_below(minimum_bytes, surroundings.saved.answer().measured), named=True)
-        sums = {name: _pods_on(reading, name, survey, progress) for name in found.names}
+        sums = {name: _pods_on(reading, name, survey) for name in found.names}
         evidence = EvidenceIndex(joined(asked.answer().whole))
         bring_back(reading, survey, evidence)
+        usage = NO_USAGE_LOOK.reading(reading)
+        usage.ask_now(namespaces_of_killed(survey, Selection()))
         node_events = [event for answer in asked_events for event in answer.answer()]
         cluster = surroundings.context(found.nodes, survey.requested, minimum_bytes, evidence, node_events)
+        cluster = with_usages(cluster, survey.kept, usage, NO_USAGE_LOOK)
         pods = pod_contexts(survey, cluster)
         nodes = [NodeContext(node, cluster) for node in found.nodes]
         by_rules = examine([*pods, *nodes], cluster, OwnerLookup(reading))
@@ -108,14 +115,13 @@ def _events_of(reading: Reading, node: str) -> Asked[list[Event]]:
     return reading.objects(EVENTS, "default", field_selector=selector, noted_as=NODE_EVENTS)
 
 
-def _pods_on(reading: Reading, node: str, survey: Survey, progress: Progress) -> PodSums:
+def _pods_on(reading: Reading, node: str, survey: Survey) -> PodSums:
     sums = PodSums()
     try:
         for page in reading.source.list(PODS, field_selector=f"spec.nodeName={node}"):
             for pod in page.items:
                 survey.add(pod)
                 sums.add(pod)
-            progress(survey.pods, page.remaining)
     except Unreadable as unreadable:
         if NODES.name in reading.unreadable:
             raise

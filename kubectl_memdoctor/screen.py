@@ -66,19 +66,20 @@ def open_screen(color: str, environ: Mapping[str, str] | None = None) -> Screen:
 class Progress:
     """`12,500 of 100,000 pods` on a terminal's stderr while a scan takes longer than a moment; else nothing."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, what: str = "pods") -> None:
+        self._what = what
         self._err = screen.err
         self._shows = screen.err.isatty()
         self._next = time.monotonic() + PROGRESS_AFTER_SECONDS
         self._shown = 0
 
-    def __call__(self, pods: int, remaining: int | None) -> None:
+    def __call__(self, count: int, remaining: int | None) -> None:
         now = time.monotonic()
         if not self._shows or now < self._next:
             return
         self._next = now + PROGRESS_EVERY_SECONDS
-        of_all = f" of {pods + remaining:,}" if remaining else ""
-        line = f"looked at {pods:,}{of_all} pods ..."
+        of_all = f" of {count + remaining:,}" if remaining else ""
+        line = f"looked at {count:,}{of_all} {self._what} ..."
         self._err.write("\r" + line.ljust(self._shown))
         self._err.flush()
         self._shown = len(line)

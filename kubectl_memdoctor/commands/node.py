@@ -84,7 +84,7 @@ def run(line: CommandLine, screen: Screen) -> int:
 
     look = _few_seconds(node_look(line, found.source, by_default=True), line, found.source)
     look = with_debug_pods(look, line, screen, found)
-    progress = Progress(screen)
+    progress = Progress(screen, "nodes")
     try:
         diagnosis = diagnose_nodes(
             found.source,
