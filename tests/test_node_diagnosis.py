@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from command_line.memory_source import MemorySource
 from kernel_kills import NOW, OTHER_UID, RUN, UID, kill, sandbox_kill
 
-from kubectl_memdoctor.cluster.source import AccessError, NotFound, Unreadable
+from kubectl_memdoctor.cluster.source import AccessError, KubeletAnswer, NotFound, Unreadable
 from kubectl_memdoctor.diagnosis import NodeLook
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.log_line import Writer
@@ -292,3 +293,37 @@ def test_what_is_asked_is_about_the_node() -> None:
 def test_usage_far_above_is_a_share_all_the_same() -> None:
     used = ContainerUsage("", "", "", 70 << 30, "metrics", node="worker-1")
     assert facts([node()], usages=(used,)).use == "70Gi (1000 %) working set, by the metrics API"
+
+
+SUMMARY = (
+    b'{"node": {"nodeName": "worker-1", "memory": {"time": "2026-11-23T09:59:48Z", "workingSetBytes": 5368709120}}}'
+)
+COUNTED = (
+    f'container_oom_events_total{{container="app",id="/kubepods/pod{UID}/{RUN}",namespace="shop",pod="web-1"}} 2\n'
+).encode()
+
+
+class Kubelet:
+    """Answers two questions, and may not be asked others."""
+
+    @contextmanager
+    def ask(self, node: str, path: str, query: object = None, **limits: object) -> Iterator[KubeletAnswer]:
+        answers = {"stats/summary": SUMMARY, "metrics/cadvisor": COUNTED}
+        if path not in answers:
+            raise Unreadable("no", resource="nodes/proxy", reason="forbidden: no")
+        yield KubeletAnswer(iter([answers[path]]))
+
+
+class Live(MemorySource):
+    kubelets: Any = Kubelet()
+
+
+def test_what_a_kubelet_answers_stands_on_the_page() -> None:
+    look = NodeLook(deadline_seconds=5.0, thorough=True)
+    found = diagnose_nodes(Live([node(), pod()]), ("worker-1",), nodes_look=look)
+    assert found.nodes[0].use == "5Gi (71 %) working set, by its kubelet, 12s ago"
+    assert notes(found.nodes[0]) == {
+        "shop/web-1": ["cadvisor: counted OOM kills in container app 2 times since the kubelet started"]
+    }
+    assert rules_of(found) == [("container-child-oom-killed", "web-1")]
+    assert "forbidden: no" in {entry.reason for entry in found.report.not_checked}
