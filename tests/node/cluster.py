@@ -14,6 +14,7 @@ from cluster.control_plane import KUBELET_CLIENT, USERS, ControlPlane, control_p
 from . import cgroups, enclosure
 from .configuration import RUNTIME_CLASSES, Node, programs_and_images, settings
 from .host_node import clear, lay_out, may_lower_oom_score
+from .machine.kernel import SUITE
 from .machine.node import machine_node
 from .place import SECONDS
 from .programs import Generation
@@ -66,10 +67,13 @@ class NodeCluster:
 
 
 @contextlib.contextmanager
-def node_cluster(generation: Generation, folder: Path, cgroups: Sequence[str] = ("v1", "v2")) -> Iterator[NodeCluster]:
+def node_cluster(
+    generation: Generation, folder: Path, cgroups: Sequence[str] = ("v1", "v2"), suite: str | None = None
+) -> Iterator[NodeCluster]:
     """Runs until the block is left, however that happens; all nodes are ready. Only inside an enclosure.
 
-    The control plane's logs are in `folder`. Raises RuntimeError, BuildError and what a machine raises.
+    With `suite`, one of machine.kernel's SUITES, the only node is a machine with that kernel, whatever its cgroup
+    version. The control plane's logs are in `folder`. Raises RuntimeError, BuildError and what a machine raises.
     """
     if not enclosure.inside():
         raise RuntimeError("a node is started in an enclosure only: python -m node.enclosure COMMAND")
@@ -77,7 +81,7 @@ def node_cluster(generation: Generation, folder: Path, cgroups: Sequence[str] = 
         plane = stack.enter_context(_plane(generation, folder, [_name(cgroup) for cgroup in cgroups]))
         nodes: dict[str, RunningNode] = {}
         for cgroup in sorted(cgroups, key=lambda wanted: wanted == own_cgroup()):
-            nodes[cgroup] = stack.enter_context(_node(generation, plane, cgroup, folder))
+            nodes[cgroup] = stack.enter_context(_node(generation, plane, cgroup, folder, suite))
         for node in nodes.values():
             with node.logs_in_errors():
                 wait_until_ready(plane.api(), node.node.name)
@@ -159,12 +163,14 @@ def _let_api_server_ask_kubelets(api: Api) -> None:
 
 
 @contextlib.contextmanager
-def _node(generation: Generation, plane: ControlPlane, cgroup: str, folder: Path) -> Iterator[RunningNode]:
-    if cgroup == own_cgroup():
+def _node(
+    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str | None
+) -> Iterator[RunningNode]:
+    if suite is None and cgroup == own_cgroup():
         with _host_node(generation, plane, cgroup) as node:
             yield node
     else:
-        with machine_node(generation, plane, cgroup, folder) as node:
+        with machine_node(generation, plane, cgroup, folder, suite or SUITE) as node:
             yield node
 
 

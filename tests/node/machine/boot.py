@@ -16,7 +16,7 @@ from cluster.go_programs import BuildError
 
 from node.place import SECONDS, CommandFailed
 
-from .kernel import Kernel, kernel
+from .kernel import SUITE, Kernel, kernel
 from .shell import Gone, Shell
 
 UNIFIED_HIERARCHY = {"v1": 0, "v2": 1}
@@ -94,12 +94,13 @@ def machine(
     cpus: int = 2,
     memory_mib: int = 2048,
     cgroup: str = "v2",
+    suite: str = SUITE,
     folder: Path,
     tap: Tap | None = None,
 ) -> Iterator[Machine]:
     """Runs until the block is left, however that happens, or the thread that entered it ends. What it writes is lost.
 
-    `cgroup` is `v1` or `v2`. `folder` takes the console's log, `machine-console.log`.
+    `cgroup` is `v1` or `v2`, `suite` whose kernel it has. `folder` takes the console's log, `machine-console.log`.
     Raises BuildError where a part is missing, and Gone.
     """
     if shutil.which(QEMU) is None:
@@ -109,7 +110,7 @@ def machine(
         ours, theirs = zip(*pairs, strict=True)
         for end in (*ours, *theirs):
             stack.enter_context(end)
-        command = _command(kernel(), root_image, cpus, memory_mib, cgroup, folder)
+        command = _command(kernel(suite), root_image, cpus, memory_mib, cgroup, folder)
         command += _ports([end.fileno() for end in theirs]) + (_network(tap) if tap else [])
         stack.enter_context(_running(command, [end.fileno() for end in theirs], folder))
         for end in theirs:

@@ -1,4 +1,4 @@
-"""The kernel of Debian 12's machines in clouds, and an initramfs with the modules that our machine needs of it."""
+"""Kernels of Debian's machines in clouds, and an initramfs with the modules that our machine needs of each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from node.packages import package
 from .content import content_hash
 
 SUITE = "bookworm"
+"""Where all of the machine comes from."""
+OLDER_SUITE = "bullseye"
+"""Where an older kernel comes from: the oldest that Debian's mirrors still hold."""
+SUITES = (SUITE, OLDER_SUITE)
 MACHINE = CACHE / "machine"
 INIT = Path(__file__).parent / "init"
 MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "overlay", "bridge", "veth")
@@ -31,9 +35,9 @@ class Kernel:
     initramfs: Path
 
 
-def kernel() -> Kernel:
-    """Raises BuildError."""
-    files = _kernel_package()
+def kernel(suite: str = SUITE) -> Kernel:
+    """Of one of SUITES. Raises BuildError."""
+    files = _kernel_package(suite)
     image = next(files.glob("boot/vmlinuz-*"), None)
     if image is None:
         raise BuildError(f"{files} holds no kernel")
@@ -45,11 +49,11 @@ def busybox() -> Path:
     return package("busybox-static", SUITE) / "bin/busybox"
 
 
-def _kernel_package() -> Path:
+def _kernel_package(suite: str) -> Path:
     """`linux-image-cloud-amd64` is an empty package: its documentation is a link to that of the newest kernel."""
     name = "linux-image-cloud-amd64"
-    newest = package(name, SUITE) / "usr/share/doc" / name
-    return package(newest.readlink().name, SUITE)
+    newest = package(name, suite) / "usr/share/doc" / name
+    return package(newest.readlink().name, suite)
 
 
 def _initramfs(files: Path) -> Path:

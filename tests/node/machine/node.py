@@ -1,4 +1,4 @@
-"""A node in a virtual machine, with the cgroup version that this machine does not have."""
+"""A node in a virtual machine, with a cgroup version or a kernel that this machine does not have."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from node.configuration import Node, programs_and_images, settings
 from node.packages import package, relocated
 from node.programs import Generation
 from node.running_node import RunningNode
+from node.syslog import syslog_files
 
 from .boot import Tap, machine
 from .kernel import SUITE
@@ -31,20 +32,29 @@ def node_image(generation: Generation) -> Path:
     util_linux = package("mount", SUITE, with_dependencies=True)
     programs = programs_and_images(generation)
     programs |= {f"/usr/bin/{name}": relocated(util_linux, f"bin/{name}") for name in MOUNT_PROGRAMS}
-    files = dict(programs)
-    for file in programs.values():
+    files = programs | syslog_files()
+    for file in set(files.values()):
         files |= libraries(file)
     return root_image(f"node-{generation.name}", files)
 
 
 @contextlib.contextmanager
-def machine_node(generation: Generation, plane: ControlPlane, cgroup: str, folder: Path) -> Iterator[RunningNode]:
-    """Its kubelet is started; only inside an enclosure. `folder` takes the machine's logs. Raises BuildError, Gone."""
+def machine_node(
+    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str = SUITE
+) -> Iterator[RunningNode]:
+    """Its kubelet is started; only inside an enclosure. `suite`: whose kernel it has. `folder` takes the machine's
+    logs. Raises BuildError, Gone."""
     node = Node(f"worker-{cgroup}", TAP.machine, PODS, may_lower_oom_score=True)
     with (
         _tap(),
         machine(
-            node_image(generation), cpus=CPUS, memory_mib=MEMORY_MIB, cgroup=cgroup, folder=folder, tap=TAP
+            node_image(generation),
+            cpus=CPUS,
+            memory_mib=MEMORY_MIB,
+            cgroup=cgroup,
+            suite=suite,
+            folder=folder,
+            tap=TAP,
         ) as place,
     ):
         place.run(["hostname", node.name])
