@@ -101,6 +101,8 @@ class _Layer:
     """Its time is when the line was carried, not when it was said."""
 
 
+JOURNAL_ENTRIES = "journal entries"
+"""The format of journalctl's json and export."""
 MOST_LAYERS = 5
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,32}[A-Za-z]")
 
@@ -565,7 +567,7 @@ def _journal(found: Mapping[str, Any]) -> _Layer | None:
     received = _micros(found.get("_SOURCE_REALTIME_TIMESTAMP")) or _micros(found.get("__REALTIME_TIMESTAMP"))
     uptime = _micros(found.get("_SOURCE_MONOTONIC_TIMESTAMP")) if writer is Writer.KERNEL else None
     return _Layer(
-        "journal entries",
+        JOURNAL_ENTRIES,
         _cleaned(message),
         _inside(writer),
         Moment(since_epoch(received) if received is not None else None),

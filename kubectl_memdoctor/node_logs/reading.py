@@ -96,7 +96,11 @@ class _Log:
         """`listed`: whose the containers are that docker calls by their ids."""
         readers = self.readers
         boots = [part.boot for part in self.parts if part.boot]
-        own = NodeEvidence(spans=tuple(self._spans()), boots={self.host: boots[-1]} if boots and self.host else {})
+        own = NodeEvidence(
+            kills=readers.kernel.kills,
+            spans=tuple(self._spans()),
+            boots={self.host: boots[-1]} if boots and self.host else {},
+        )
         return merged((own, readers.kubelet.evidence(), readers.runtime.evidence(listed)))
 
     def _spans(self) -> Iterator[LogSpan]:
