@@ -29,6 +29,8 @@ SANDBOX_READY = ("PodReadyToStartContainers", "PodHasNetwork")
 KILLED = 137
 NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-unavailable"})
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
+SANDBOX_GONE = "sandbox-gone"
+"""A cause of evidence.runtime_causes."""
 CONTAINER_ERROR = "Failed"
 """The reason of the kubelet's event about a container that it could not create or start."""
 WAITING_EVENTS = (
@@ -68,7 +70,7 @@ def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcom
     container = _earliest(event for event in warnings if event.reason == CONTAINER_ERROR)
     if container is not None and _is_not_after(container, _earliest(sandbox)):
         # The first sandbox had started. What its container's start left in the cgroup is in the way of the next one.
-        return _of_start(container.message, one_has_run)
+        return _of_start(container.message, one_has_run, is_first=True)
     if sandbox:
         return _of_sandbox([event.message for event in sandbox], one_has_run)
     if pod.status.phase == "Failed" and pod.status.reason:
@@ -76,7 +78,8 @@ def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcom
     status = next(iter(pod.status.container_statuses), None)
     if status is not None:
         ended = status.state.terminated or status.last_state.terminated
-        return _of_end(ended, one_has_run) if ended else _of_container(pod, status, one_has_run)
+        is_first = not status.restart_count
+        return _of_end(ended, one_has_run, is_first=is_first) if ended else _of_container(pod, status, one_has_run)
     return None
 
 
@@ -117,7 +120,7 @@ _ORDER = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN)
 def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outcome | None:
     waiting = status.state.waiting
     if waiting is not None and waiting.reason in START_REASONS:
-        return _of_start(waiting.message or waiting.reason, one_has_run)
+        return _of_start(waiting.message or waiting.reason, one_has_run, is_first=not status.restart_count)
     if waiting is not None and waiting.reason in (*IMAGE_REASONS, CONFIG_REASON):
         return Obstacle(said(waiting.reason, waiting.message))
     condition = pod.status.condition("Ready")
@@ -125,9 +128,9 @@ def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outco
     return Ready() if is_ready else None
 
 
-def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle:
+def _of_end(ended: StateTerminated, one_has_run: bool, *, is_first: bool) -> Failed | Obstacle:
     if ended.reason in ENDED_AT_START:
-        return _of_start(ended.message or ended.reason, one_has_run)
+        return _of_start(ended.message or ended.reason, one_has_run, is_first=is_first)
     if ended.reason == "OOMKilled" or ended.exit_code == KILLED or one_has_run:
         return Failed("container", f"{ended.reason or 'ended'}, exit code {ended.exit_code}")
     return Obstacle(
@@ -135,12 +138,13 @@ def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle:
     )
 
 
-def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle:
-    """Of a container, also where its words miss the sandbox: where both share a limit, its start may kill that one."""
+def _of_start(message: str, one_has_run: bool, *, is_first: bool) -> Failed | Obstacle:
+    """A sandbox that dies right after its start is missed when the first container is to be put into it; later it may
+    be what an earlier try left in the pod's cgroup that killed it."""
     told = read_runtime_error(message)
     if told.proof is Proof.NOT_MEMORY and not one_has_run:
         return _elsewhere(told)
-    return Failed("container", _innermost(told))
+    return Failed("sandbox" if is_first and told.cause == SANDBOX_GONE else "container", _innermost(told))
 
 
 def _elsewhere(told: RuntimeFailure) -> Obstacle:

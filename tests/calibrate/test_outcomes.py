@@ -118,7 +118,6 @@ NO_PROGRAM = (
         ended("OOMKilled", 137),
         ended("Error", 137),
         ended("StartError", 128, STOPPED),
-        ended("StartError", 128, GONE),
         ended("ContainerCannotRun", 128, "container init was OOM-killed (memory limit too low?)"),
         ended("Completed", 0),
         waiting("RunContainerError", "container init was OOM-killed (memory limit too low?)"),
@@ -130,6 +129,19 @@ def test_containers_fail_on_their_limit_where_one_has_run(pod: Pod) -> None:
     found = outcome(pod, [], one_has_run=True)
     assert isinstance(found, Failed)
     assert found.stage == "container"
+
+
+SANDBOX_STOPPED = 'sandbox container "0af78d7ea5e2791cae90f38dbf0886128360a8545908acb00d0303f2e619828b" is not running'
+
+
+@pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
+@pytest.mark.parametrize(("restarts", "stage"), [(0, "sandbox"), (1, "container")])
+def test_a_sandbox_that_its_first_container_misses_has_failed(message: str, restarts: int, stage: str) -> None:
+    terminated = StateTerminated(reason="StartError", exit_code=128, message=message)
+    status = ContainerStatus(name="pause", state=ContainerState(terminated=terminated), restart_count=restarts)
+    found = outcome(a_pod(status), [], one_has_run=True)
+    assert isinstance(found, Failed)
+    assert found.stage == stage
 
 
 def test_ids_are_left_out() -> None:
@@ -183,11 +195,11 @@ def test_a_sandbox_that_fails_after_a_container_did() -> None:
     """What the container's start left in the pod's cgroup is in the way of the next sandbox, not of the first."""
     first, later = (datetime(2026, 11, 24, 20, 0, second, tzinfo=UTC) for second in (1, 9))
     sandbox = failed_sandbox("container init was OOM-killed (memory limit too low?)")
-    container = Event(type="Warning", reason="Failed", message=f"Error: {GONE}")
+    container = Event(type="Warning", reason="Failed", message=f"Error: {STOPPED}")
 
     def stage(of_sandbox: datetime, of_container: datetime) -> str:
         events = [replace(sandbox, first_timestamp=of_sandbox), replace(container, first_timestamp=of_container)]
-        found = outcome(ended("StartError", 128, GONE), events, one_has_run=True)
+        found = outcome(ended("StartError", 128, STOPPED), events, one_has_run=True)
         assert isinstance(found, Failed)
         return found.stage
 
