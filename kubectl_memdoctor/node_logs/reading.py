@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 from kubectl_memdoctor.evidence.cadvisor import CadvisorReader
 from kubectl_memdoctor.evidence.container_listing import ListedContainer, listed_ids, read_listing
@@ -188,10 +188,17 @@ class _Reading:
         node = source.node or self._node
         counters, kubelet = CadvisorReader(node), KubeletMetricsReader(node)
         lines = size = 0
-        for line in metric_lines(chain(chunks, [b"\n"])):
+
+        def counted() -> Iterator[bytes]:
+            nonlocal lines, size
+            for chunk in chunks:
+                lines, size = lines + chunk.count(b"\n"), size + len(chunk)
+                yield chunk
+            yield b"\n"
+
+        for line in metric_lines(counted()):
             counters.read_line(line)
             kubelet.read_line(line)
-            lines, size = lines + 1, size + len(line) + 1
         self._found += [counters.evidence(), kubelet.evidence()]
         self._files.append(FileRead(source.name, "metrics", (), lines, size, node))
 
