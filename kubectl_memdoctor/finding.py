@@ -229,8 +229,8 @@ class PodFacts:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What one source tells, `count` times from `first` to `last`. Where the log names no time zone, these are the
-    node's local times. `source`: kernel, kubelet, containerd, cri-o, docker, runtime, cadvisor, status, event."""
+    """What one source tells, `count` times (or more) from `first` to `last`: the node's local times where its log names
+    no zone. `source`: kernel, kubelet, containerd, cri-o, docker, runtime, cadvisor, status, event."""
 
     source: str
     text: str
@@ -238,6 +238,7 @@ class Note:
     first: datetime | None = None
     last: datetime | None = None
     zone_known: bool = True
+    or_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from kubectl_memdoctor.finding import (
     Summary,
 )
 from kubectl_memdoctor.log_findings import log_findings
-from kubectl_memdoctor.logged_pods import LoggedPod, joined, logged_pods
+from kubectl_memdoctor.logged_pods import LoggedPod, evidence_of, joined, logged_pods, short
 from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.objects import PODS, Pod
 from kubectl_memdoctor.pod_facts import pod_status
@@ -178,10 +178,10 @@ def _found_again(finding: Finding, names: Sequence[str]) -> Finding:
 def _told_of(source: Source, evidence: NodeEvidence) -> list[Pod]:
     """The pods of the recording in which something was killed, or whose sandbox fails."""
     keys = {pod.key for pod in logged_pods(evidence)}
-    ids = {oom.container_id for oom in evidence.runtime_ooms}
+    ids = {short(oom.container_id) for oom in evidence.runtime_ooms}
     try:
         pods = (pod for page in source.list(PODS) for pod in page.items)
-        return [pod for pod in pods if keys & _keys(pod) or ids & container_ids(pod).keys()]
+        return [pod for pod in pods if keys & _keys(pod) or ids & set(map(short, container_ids(pod)))]
     except NotRecorded:
         return []
 
@@ -207,7 +207,7 @@ def _recorded_notes(pod: Pod, cluster: ClusterContext) -> PodNotes:
 
 
 def _logged_notes(pod: LoggedPod, cluster: ClusterContext, remark: str) -> PodNotes:
-    notes = pod_notes(cluster.node_evidence.of(pod.stand_in()), {})
+    notes = pod_notes(evidence_of(pod, cluster.node_evidence), {})
     return PodNotes(pod.title, ", ".join(filter(None, (pod.called, remark))), notes)
 
 

@@ -31,7 +31,7 @@ from kubectl_memdoctor.kernel_verdict import (
     sandbox_kills,
 )
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES
-from kubectl_memdoctor.logged_pods import SHORT_ID, LoggedPod, is_flood
+from kubectl_memdoctor.logged_pods import LoggedPod, is_cut, is_flood, short
 from kubectl_memdoctor.sandbox_failure import node_sentences, node_words
 from kubectl_memdoctor.sandbox_minimum import SandboxMinimum, sandbox_minimum
 from kubectl_memdoctor.suggested_limit import after_oom, for_start
@@ -168,7 +168,8 @@ def kill_span(kills: Sequence[KernelKill]) -> Iterator[str]:
         return
     times = [kill.time for kill in kills if kill.time is not None]
     between = f", from {_clock(min(times), kills)} to {_clock(max(times), kills)}" if times else ""
-    yield f"The kernel log shows {len(kills)} such kills{between}."
+    at_least = "at least " if is_cut(kills) else ""
+    yield f"The kernel log shows {at_least}{len(kills)} such kills{between}."
 
 
 def _clock(time: datetime, kills: Sequence[KernelKill]) -> str:
@@ -268,7 +269,7 @@ def _confidence(rule: str, kill: KernelKill) -> Confidence:
 
 def _message(rule: str, kills: Sequence[KernelKill], node: str | None) -> str:
     ids = list(dict.fromkeys(kill.container_id for kill in kills if kill.container_id))
-    whole = f"container {ids[0][:SHORT_ID]}" if len(ids) == 1 else "containers"
+    whole = f"container {short(ids[0])}" if len(ids) == 1 else "containers"
     were = "was" if len(ids) == 1 else "were"
     times = f" {len(kills)} times" if len(kills) > 1 else ""
     if rule == _CHILD:
@@ -315,7 +316,7 @@ def _kubelet_only(seen: _Seen) -> Iterator[Finding]:
         return
     newest = ooms[-1]
     ids = list(dict.fromkeys(oom.cgroup.container_id for oom in ooms if oom.cgroup and oom.cgroup.container_id))
-    whole = f"container {ids[0][:SHORT_ID]}" if len(ids) == 1 else "containers"
+    whole = f"container {short(ids[0])}" if len(ids) == 1 else "containers"
     times = f" {len(ooms)} times" if len(ooms) > 1 else ""
     yield Finding(
         rule="container-oom-killed",

@@ -6,15 +6,22 @@ The kernel names a pod by its uid alone, a kubelet's errors name it with or with
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kubectl_memdoctor.evidence.node_evidence import KernelKill, NodeEvidence, SandboxFailures, SandboxListing
+from kubectl_memdoctor.evidence.kept_kills import FIRST_KILLS, MOST_CONTAINERS, NEWEST_KILLS
+from kubectl_memdoctor.evidence.node_evidence import (
+    KernelKill,
+    NodeEvidence,
+    PodEvidence,
+    SandboxFailures,
+    SandboxListing,
+)
+from kubectl_memdoctor.evidence.pod_join import ID_LETTERS, EvidenceIndex
 from kubectl_memdoctor.objects import ObjectMeta, Pod
 
-SHORT_ID = 12
-"""Letters of a container id that crictl and docker show."""
 FLOOD = 3
 """So many sandboxes of one pod, none of which is up, are no accident: each was made in place of one that died."""
 UP = frozenset({"ready", "running", "up"})
@@ -66,6 +73,27 @@ def logged_pods(evidence: NodeEvidence) -> tuple[LoggedPod, ...]:
         LoggedPod(entry.namespace, entry.name, "") for entry in _failing(evidence) if entry.name and not entry.pod_uid
     }
     return tuple(sorted(found))
+
+
+def evidence_of(logged: LoggedPod, index: EvidenceIndex) -> PodEvidence:
+    """Runtimes name a container, never its pod: that is told by other lines about the same container."""
+    own = index.of(logged.stand_in())
+    ids = {short(kill.container_id) for kill in own.kills}
+    ids |= {short(oom.cgroup.container_id) for oom in own.kubelet_ooms if oom.cgroup}
+    ooms = tuple(oom for oom in index.whole.runtime_ooms if short(oom.container_id) in ids - {""})
+    return dataclasses.replace(own, runtime_ooms=ooms)
+
+
+def short(container_id: str) -> str:
+    """As docker and crictl print it, enough to tell the containers of a node apart."""
+    return container_id[:ID_LETTERS]
+
+
+def is_cut(kills: Iterable[KernelKill]) -> bool:
+    """Whether there may have been more kills than these, of one pod: of very many only the first and the newest are
+    kept (see kept_kills)."""
+    places = Counter((kill.container_id, kill.level) for kill in kills)
+    return len(places) >= MOST_CONTAINERS or any(count >= FIRST_KILLS + NEWEST_KILLS for count in places.values())
 
 
 def is_flood(listing: SandboxListing) -> bool:

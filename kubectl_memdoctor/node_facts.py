@@ -16,7 +16,7 @@ from kubectl_memdoctor.evidence.pod_join import container_ids, pod_uids, same_ho
 from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import NodeFacts, Note, PodNotes
 from kubectl_memdoctor.limit_sentences import in_bytes
-from kubectl_memdoctor.logged_pods import LoggedPod
+from kubectl_memdoctor.logged_pods import LoggedPod, evidence_of
 from kubectl_memdoctor.node_room import at_least, at_most
 from kubectl_memdoctor.objects import PODS, Condition, Event, Node, NodeSystemInfo, Pod
 from kubectl_memdoctor.pod_facts import pod_status
@@ -320,7 +320,7 @@ def _listed(view: NodeView) -> Iterator[PodNotes]:
 
 def _gone(view: NodeView) -> Iterator[PodNotes]:
     for logged in view.unlisted:
-        notes = pod_notes(view.cluster.node_evidence.of(logged.stand_in()), {})
+        notes = pod_notes(evidence_of(logged, view.cluster.node_evidence), {})
         if notes:
             yield PodNotes(logged.title, _gone_remark(view, logged), notes)
 

@@ -58,14 +58,15 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
         yield from (f"not checked: {text}" for text in not_checked_sentences(diagnosis.report.not_checked))
     if output not in FOR_PROGRAMS and not diagnosis.pods and not diagnosis.errors:
         yield _totals(diagnosis, line)
-        if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis.report, line):
+        if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis, line):
             yield f"For proof and fix: {_next_step(diagnosis, line)}"
     yield from diagnosis.errors
 
 
-def _is_shipped(report: Report, line: CommandLine) -> bool:
+def _is_shipped(diagnosis: Diagnosis, line: CommandLine) -> bool:
     """The demo's recording: `pod` does not find it again."""
-    return report.cluster.recording is not None and not line.values(FILENAME)
+    is_recorded = diagnosis.report.cluster.recording is not None and diagnosis.logs is None
+    return is_recorded and not line.values(FILENAME)
 
 
 def _is_on_page(diagnosis: Diagnosis, output: str) -> bool:

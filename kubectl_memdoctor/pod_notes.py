@@ -3,12 +3,14 @@ note."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from kubectl_memdoctor.context import PodContext, is_killed
 from kubectl_memdoctor.evidence.cgroup_path import Level
+from kubectl_memdoctor.evidence.kubelet_log import MOST_OOMS_OF_A_POD
 from kubectl_memdoctor.evidence.node_evidence import (
     KernelKill,
     KubeletOom,
@@ -22,7 +24,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
 from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import Note, PodNotes
 from kubectl_memdoctor.kernel_verdict import LEVEL_WORDS, amounts
-from kubectl_memdoctor.logged_pods import SHORT_ID
+from kubectl_memdoctor.logged_pods import is_cut, short
 
 OUTSIDE = "outside of pods"
 NAMELESS = "containers that no line ties to a pod"
@@ -30,10 +32,11 @@ NAMELESS = "containers that no line ties to a pod"
 
 def pod_notes(evidence: PodEvidence, containers: Mapping[str, str]) -> tuple[Note, ...]:
     """Of one pod. `containers`: id -> name, of those that are known."""
+    names = {short(container_id): name for container_id, name in containers.items()}
     return (
-        *_kernel(evidence.kills, containers),
+        *_kernel(evidence.kills, names),
         *_kubelet(evidence.kubelet_ooms),
-        *_runtime(evidence.runtime_ooms, containers),
+        *_runtime(evidence.runtime_ooms, names),
         *_counted(evidence),
         *map(_failing, evidence.sandbox_failures),
         *map(_listed, evidence.listings),
@@ -53,7 +56,8 @@ def notes_outside(evidence: NodeEvidence, known_ids: Collection[str]) -> Iterato
     kills = [kill for kill in evidence.kills if not kill.pod_uid]
     if kills:
         yield PodNotes(OUTSIDE, "", tuple(_kernel(kills, {})))
-    ooms = [oom for oom in evidence.runtime_ooms if oom.container_id not in known_ids]
+    known = set(map(short, known_ids))
+    ooms = [oom for oom in evidence.runtime_ooms if short(oom.container_id) not in known]
     if ooms:
         yield PodNotes(NAMELESS, "", tuple(_runtime(ooms, {})))
 
@@ -64,22 +68,23 @@ def ids_in(evidence: NodeEvidence) -> set[str]:
     return {cgroup.container_id for cgroup in cgroups if cgroup is not None and cgroup.pod_uid and cgroup.container_id}
 
 
-def _kernel(kills: Iterable[KernelKill], containers: Mapping[str, str]) -> Iterator[Note]:
+def _kernel(kills: Sequence[KernelKill], names: Mapping[str, str]) -> Iterator[Note]:
     """Kills of the same victim at the same limit are one note: a sandbox is made and killed again and again. What a
     runtime's process calls itself on its way is of no interest."""
     groups: dict[tuple[object, ...], list[KernelKill]] = {}
+    inhabited = {kill.container_id for kill in kills if kill.victims and kill.victim_kind is VictimKind.PROCESS}
     for kill in kills:
-        names = _victims([kill]) if kill.victim_kind is VictimKind.PROCESS else kill.victim_kind
-        place = containers.get(kill.container_id) or ("" if kill.pod_uid else _cgroup(kill))
-        groups.setdefault((kill.level, kill.limit_bytes, names, place), []).append(kill)
+        whom = _victims([kill]) if kill.victim_kind is VictimKind.PROCESS else kill.victim_kind
+        place = names.get(short(kill.container_id)) or ("" if kill.pod_uid else _cgroup(kill))
+        groups.setdefault((kill.level, kill.limit_bytes, whom, place), []).append(kill)
     for members in groups.values():
         newest = members[-1]
         victims = ", ".join(_victims(members)) or "nothing that could be killed"
         together = " and all processes with it" if newest.group else ""
-        text = (
-            f"killed {victims}{together}{_where(members, containers)} at {LEVEL_WORDS[newest.level]}{amounts(newest)}"
-        )
-        yield _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
+        where = _where(members, names, _kind(newest, inhabited))
+        text = f"killed {victims}{together}{where} at {LEVEL_WORDS[newest.level]}{amounts(newest)}"
+        note = _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
+        yield dataclasses.replace(note, or_more=is_cut(members))
 
 
 def _victims(kills: Iterable[KernelKill]) -> tuple[str, ...]:
@@ -91,41 +96,45 @@ def _cgroup(kill: KernelKill) -> str:
     return kill.task_cgroup.path if kill.task_cgroup else ""
 
 
-def _where(kills: Sequence[KernelKill], containers: Mapping[str, str]) -> str:
+def _where(kills: Sequence[KernelKill], names: Mapping[str, str], kind: str) -> str:
     """The container by name, else by id; outside of pods the cgroup as the kernel writes it."""
     newest = kills[-1]
     if not newest.pod_uid:
         return f" in {_cgroup(newest)}" if _cgroup(newest) else ""
-    name = containers.get(newest.container_id)
+    name = names.get(short(newest.container_id))
     if name:
         return f" in container {name}"
-    ids = list(dict.fromkeys(kill.container_id for kill in reversed(kills) if kill.container_id))
-    if not ids:
-        return ""
-    others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-    return f" in {_kind(newest)} {ids[0][:SHORT_ID]}{others}"
+    ids = [kill.container_id for kill in kills if kill.container_id]
+    return f" in {kind} {_one_of(ids)}" if ids else ""
 
 
-def _kind(kill: KernelKill) -> str:
-    """A runtime's own process at the pod's limit is a sandbox's, or one on its way into a container."""
-    is_process = kill.victim_kind is VictimKind.PROCESS or kill.level is not Level.POD
-    return "container" if is_process else "sandbox"
+def _kind(kill: KernelKill, inhabited: Collection[str]) -> str:
+    """A runtime's own process at the pod's limit is a sandbox's, or on its way into a container of the pod."""
+    return "sandbox" if kill.level is Level.POD and kill.container_id not in inhabited else "container"
 
 
 def _kubelet(ooms: Sequence[KubeletOom]) -> Iterator[Note]:
     if ooms:
         zone_known = all(oom.line is None or oom.line.zone_known for oom in ooms)
-        yield _note("kubelet", "noted an OOM kill in the pod's cgroup", [oom.time for oom in ooms], zone_known)
+        note = _note("kubelet", "noted an OOM kill in the pod's cgroup", [oom.time for oom in ooms], zone_known)
+        yield dataclasses.replace(note, or_more=len(ooms) >= MOST_OOMS_OF_A_POD)
 
 
-def _runtime(ooms: Iterable[RuntimeOom], containers: Mapping[str, str]) -> Iterator[Note]:
+def _runtime(ooms: Iterable[RuntimeOom], names: Mapping[str, str]) -> Iterator[Note]:
     groups: dict[tuple[str, str], list[RuntimeOom]] = {}
     for oom in ooms:
-        groups.setdefault((oom.writer.value or "runtime", oom.container_id), []).append(oom)
-    for (writer, container_id), members in groups.items():
-        named = containers.get(container_id) or container_id[:SHORT_ID]
+        groups.setdefault((oom.writer.value or "runtime", names.get(short(oom.container_id), "")), []).append(oom)
+    for (writer, name), members in groups.items():
+        which = name or _one_of(oom.container_id for oom in members)
         zone_known = all(oom.line is None or oom.line.zone_known for oom in members)
-        yield _note(writer, f"heard of an OOM kill in container {named}", [oom.time for oom in members], zone_known)
+        yield _note(writer, f"heard of an OOM kill in container {which}", [oom.time for oom in members], zone_known)
+
+
+def _one_of(ids: Iterable[str]) -> str:
+    """The newest, and how many there were before."""
+    different = list(dict.fromkeys(reversed([*ids])))
+    others = f" and {len(different) - 1} more" if len(different) > 1 else ""
+    return f"{short(different[0])}{others}"
 
 
 def _counted(evidence: PodEvidence) -> Iterator[Note]:

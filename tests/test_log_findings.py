@@ -220,3 +220,17 @@ def test_a_sandbox_without_any_process_left_to_kill() -> None:
 def test_times_are_those_of_the_kernel() -> None:
     (finding,) = found(kills=(kill(time=NOW - timedelta(hours=3)),))
     assert [entry.time for entry in finding.evidence] == [NOW - timedelta(hours=3)]
+
+
+@pytest.mark.parametrize(
+    ("kills", "cut"),
+    [
+        (tuple(map(sandbox_kill, range(31))), False),
+        (tuple(map(sandbox_kill, range(32))), True),
+        (tuple(kill(victims=(Task(pid, "java"),)) for pid in range(7)), False),
+        (tuple(kill(victims=(Task(pid, "java"),)) for pid in range(8)), True),
+    ],
+)
+def test_where_not_all_kills_are_kept_there_may_be_more(kills: tuple[KernelKill, ...], cut: bool) -> None:
+    said = [" ".join(finding.details) for finding in found(kills=kills)]
+    assert [f"shows {'at least ' if cut else ''}{len(kills)} such kills" in text for text in said] == [True]

@@ -14,7 +14,7 @@ from kubectl_memdoctor.flags import CommandLine
 from kubectl_memdoctor.help_text import Page
 from kubectl_memdoctor.screen import Screen
 
-NAMES = ("pod", "ns", "node", "calibrate", "explain", "demo", "options", "version")
+NAMES = ("pod", "ns", "node", "logs", "calibrate", "explain", "demo", "options", "version")
 """In the order of --help."""
 
 

@@ -75,7 +75,7 @@ def _few(title: str, texts: Iterable[str], layout: Layout) -> Iterator[str]:
 
 def _when(note: Note, now: datetime | None) -> str:
     """` x12, 3m ago (first 2h ago)`; as it is in the log where that names no zone, or where there is no now."""
-    times = f" x{note.count}" if note.count > 1 else ""
+    times = f" x{note.count}{' or more' if note.or_more else ''}" if note.count > 1 else ""
     if note.last is None:
         return times
     first = note.first if note.first != note.last else None
@@ -87,9 +87,9 @@ def _when(note: Note, now: datetime | None) -> str:
 
 
 def _span(first: datetime | None, last: datetime) -> str:
-    if first is None:
-        return _clock(last)
-    start, end = _clock(first), _clock(last)
+    start, end = _clock(first or last), _clock(last)
+    if start == end:
+        return end
     same_day = start.partition(" ")[0] == end.partition(" ")[0]
     return f"{start} to {end.partition(' ')[2] if same_day else end}"
 

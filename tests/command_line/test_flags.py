@@ -142,7 +142,7 @@ MIXTURES = [
     (["explain", "a", "b"], "explain takes one rule"),
     (["explain", "sandbox-memory-limit"], 'there is no rule "sandbox-memory-limit"; did you mean '),
     (["pods"], 'unknown command "pods" for "kubectl memdoctor"; did you mean pod?'),
-    (["quux"], 'unknown command "quux" for "kubectl memdoctor"; the commands are pod, ns, calibrate, '),
+    (["quux"], 'unknown command "quux" for "kubectl memdoctor"; the commands are pod, ns, node, logs, calibrate, '),
     (["version", "extra"], "version takes no arguments"),
     (["options", "extra"], "options takes no arguments"),
     (["ns", ""], "an argument is empty: is a variable not set?"),
