@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Report
+from kubectl_memdoctor.finding import SEVERITIES, Diagnosis
 from kubectl_memdoctor.flags import (
     ALL,
     CONNECTION,
