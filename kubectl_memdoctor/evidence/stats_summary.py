@@ -1,4 +1,4 @@
-"""A kubelet's /stats/summary -> what containers, pods and the node use now.
+"""A kubelet's /stats/summary -> what containers, pods and the node use now, and when the node started.
 
 https://github.com/kubernetes/kubernetes/blob/v1.37.0/staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go
 """
@@ -6,6 +6,7 @@ https://github.com/kubernetes/kubernetes/blob/v1.37.0/staging/src/k8s.io/kubelet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import field
@@ -15,6 +16,9 @@ from kubectl_memdoctor.objects import ApiObject, Time, decode
 
 SOURCE = "kubelet"
 """ContainerUsage.source of these."""
+_NO_TIME = datetime(1970, 1, 2, tzinfo=UTC)
+"""A kubelet that does not know when its node started gives the year 1:
+https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/server/stats/summary.go"""
 
 
 class _Memory(ApiObject, frozen=True, gc=False):
@@ -41,6 +45,7 @@ class _Pod(ApiObject, frozen=True, gc=False):
 
 class _Node(ApiObject, frozen=True, gc=False):
     node_name: str = ""
+    start_time: Time | None = None
     memory: _Memory | None = None
 
 
@@ -50,7 +55,7 @@ class _Summary(ApiObject, frozen=True, gc=False):
 
 
 def read_summary(data: bytes, node: str = "") -> NodeEvidence:
-    """Usages of containers, of pods (container "") and of the node (namespace and pod "" as well).
+    """Usages of containers, of pods (container "") and of the node (namespace and pod "" as well); the node's start.
 
     Without `node` it is as the summary names it. Raises ValueError where `data` is no JSON object.
     """
@@ -58,7 +63,9 @@ def read_summary(data: bytes, node: str = "") -> NodeEvidence:
         summary = decode(data, _Summary)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"not a summary: {error}") from None
-    return NodeEvidence(usages=tuple(_usages(summary, node or summary.node.node_name)))
+    name, started = node or summary.node.node_name, summary.node.start_time
+    boots = {name: started} if started is not None and started > _NO_TIME else {}
+    return NodeEvidence(usages=tuple(_usages(summary, name)), boots=boots)
 
 
 def _usages(summary: _Summary, node: str) -> Iterator[ContainerUsage]:

@@ -48,6 +48,19 @@ def test_the_nodes_name_is_the_callers() -> None:
     assert {each.node for each in read(summary(), "worker-2")} == {"worker-2"}
 
 
+def test_when_the_node_started() -> None:
+    assert read_summary(json.dumps(summary()).encode(), "worker-2").boots == {
+        "worker-2": datetime(2026, 11, 28, 8, tzinfo=UTC)
+    }
+
+
+@pytest.mark.parametrize("started", [None, "", "0001-01-01T00:00:00Z"])
+def test_a_kubelet_that_does_not_know_when_its_node_started(started: object) -> None:
+    content = summary()
+    content["node"]["startTime"] = started
+    assert read_summary(json.dumps(content).encode()).boots == {}
+
+
 @pytest.mark.parametrize(
     "container",
     [
