@@ -40,7 +40,7 @@ LOG_QUERY = f"{NODES_PROXY}/logs?query"
 
 AT_ONCE = 8
 """Nodes, or questions to one node: as many as connections are kept open."""
-QUESTION_SECONDS = 10.0
+QUESTION_SECONDS = 15.0
 """For numbers, so that a node that is silent does not take the time of all others."""
 LOG_SECONDS = 35.0
 """For a log: a kubelet itself ends a query after 30 s.
@@ -251,12 +251,13 @@ def _query_since(run: _Run) -> str:
 
 
 _QUESTIONS: Mapping[str, Callable[[_Asking], NodeEvidence]] = {
+    KUBELET_METRICS: _kubelet_metrics,
     COUNTERS: _counters,
     SUMMARY: _summary,
-    KUBELET_METRICS: _kubelet_metrics,
     LOG_FILES: _log_files,
     LOG_QUERY: _log_query,
 }
+"""What costs a kubelet least comes first."""
 _Task = Sequence[tuple[str, str]]
 """Nodes and questions, one after the other."""
 

@@ -239,7 +239,7 @@ def test_one_question_of_all() -> None:
 
 def test_a_silent_node_is_asked_once() -> None:
     silent = Node().refusing(unreadable("timed out: no answer within 10s"))
-    assert told({"a": silent}).kubelets.paths() == ["metrics/cadvisor"]
+    assert told({"a": silent}).kubelets.paths() == ["metrics"]
 
 
 def test_a_node_that_answers_late_is_asked_on() -> None:
