@@ -150,12 +150,13 @@ def history_expression(workload: WorkloadPods) -> str:
     chosen = f'{{{pods},container!="",container!="POD"}}'
     used, killed = f"container_memory_working_set_bytes{chosen}", f"container_oom_events_total{chosen}"
     days = f"{PERIOD.days}d"
+    times = f"timestamp({used})"
     figures = {
         "max": f"max by (container) (max_over_time({used}[{days}]))",
         "p99": f"max by (container) (quantile_over_time(0.99, {used}[{days}]))",
         "pods": f"count by (container) (count by (container, pod) (count_over_time({used}[{days}])))",
-        # A sample counts for five minutes: no step may be wider.
-        "first": f"min by (container) (min_over_time(timestamp({used})[{days}:5m]))",
+        # A sample counts for five minutes: no step may be wider. What is younger may lie between two steps.
+        "first": f"min by (container) (min_over_time({times}[{days}:5m]) or min_over_time({times}[10m:15s]))",
         "oom": f"sum by (container) (increase({killed}[{days}]))",
     }
     return " or ".join(f'label_replace({text}, "figure", "{name}", "", "")' for name, text in figures.items())

@@ -40,6 +40,9 @@ USERS = {
 """User -> group. A user's token is `token-of-USER`; what the users may do, the tests bind."""
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 """Whom the API server is to a kubelet: https://kubernetes.io/docs/setup/best-practices/certificates/"""
+FRONT_PROXY = "front-proxy-client"
+"""Whom the API server is to the servers of other APIs:
+https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/"""
 LOOPBACK = "127.0.0.1"
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -109,6 +112,8 @@ def _write_files(folder: Path, address: str, users: Mapping[str, str]) -> None:
     authority = new_authority("kubernetes")
     serving, service_accounts = authority.server(address, "localhost"), authority.client("service-accounts")
     kubelet_client = authority.client(KUBELET_CLIENT)
+    front_proxy_authority = new_authority("front-proxy-ca")
+    front_proxy = front_proxy_authority.client(FRONT_PROXY)
     (folder / "ca.crt").write_bytes(authority.pair.certificate)
     (folder / "server.crt").write_bytes(serving.certificate)
     (folder / "server.key").write_bytes(serving.key)
@@ -116,6 +121,9 @@ def _write_files(folder: Path, address: str, users: Mapping[str, str]) -> None:
     (folder / "service-accounts.key").write_bytes(service_accounts.key)
     (folder / "kubelet-client.crt").write_bytes(kubelet_client.certificate)
     (folder / "kubelet-client.key").write_bytes(kubelet_client.key)
+    (folder / "front-proxy-ca.crt").write_bytes(front_proxy_authority.pair.certificate)
+    (folder / "front-proxy.crt").write_bytes(front_proxy.certificate)
+    (folder / "front-proxy.key").write_bytes(front_proxy.key)
     (folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
     rows = (f"{token(user)},{user},uid-of-{user}" + (f",{group}" if group else "") for user, group in users.items())
     (folder / "tokens.csv").write_text("\n".join(rows) + "\n")
@@ -153,6 +161,13 @@ def _api_server_command(programs: Programs, folder: Path, etcd: str, address: st
         f"--kubelet-client-certificate={folder / 'kubelet-client.crt'}",
         f"--kubelet-client-key={folder / 'kubelet-client.key'}",
         "--kubelet-preferred-address-types=InternalIP",
+        f"--requestheader-client-ca-file={folder / 'front-proxy-ca.crt'}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        f"--proxy-client-cert-file={folder / 'front-proxy.crt'}",
+        f"--proxy-client-key-file={folder / 'front-proxy.key'}",
         # As kubeadm has it.
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",

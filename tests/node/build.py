@@ -15,9 +15,21 @@ from cluster.go_programs import BuildError, alone, go_build
 from cluster.programs import ETCD, KUBERNETES, PINNED
 
 from .images import images
-from .machine.kernel import kernel
+from .machine.kernel import SUITES, kernel
 from .machine.node import node_image
-from .programs import CONTAINERD, GENERATIONS, RUNC, Generation, containerd_module, generation, runc_module
+from .programs import (
+    CONTAINERD,
+    GENERATIONS,
+    METRICS_SERVER,
+    RUNC,
+    Generation,
+    containerd_module,
+    generation,
+    metrics_server,
+    metrics_server_module,
+    prometheus,
+    runc_module,
+)
 from .requirements import install, obstacle
 
 RUNC_TAGS = ("seccomp", "urfave_cli_no_docs", "netgo", "osusergo")
@@ -39,6 +51,7 @@ def main(arguments: list[str]) -> int:
         with alone():
             for name in arguments or GENERATIONS:
                 build(generation(name))
+            build_meters()
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -61,8 +74,17 @@ def build(wanted: Generation) -> None:
                 containerd_module().folder, f"{CONTAINERD}/cmd/{file.name}", file, ldflags=flags, tags=CONTAINERD_TAGS
             )
     images()
-    kernel()
+    for suite in SUITES:
+        kernel(suite)
     node_image(wanted)
+
+
+def build_meters() -> None:
+    """What measures use on a node. Raises BuildError."""
+    prometheus()
+    if not metrics_server().is_file():
+        package = f"{METRICS_SERVER}/cmd/metrics-server"
+        go_build(metrics_server_module().folder, package, metrics_server())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from .packages import package, package_version, relocated
 HERE = Path(__file__).parent
 CONTAINERD = "github.com/containerd/containerd/v2"
 RUNC = "github.com/opencontainers/runc"
+METRICS_SERVER = "sigs.k8s.io/metrics-server"
 GENERATIONS = ("current", "distribution")
 CONTAINERD_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 
@@ -64,6 +65,20 @@ def containerd_module() -> Module:
 
 def runc_module() -> Module:
     return Module(HERE / "go/runc", pinned_version(HERE / "go/runc", RUNC))
+
+
+def metrics_server_module() -> Module:
+    return Module(HERE / "go/metrics-server", pinned_version(HERE / "go/metrics-server", METRICS_SERVER))
+
+
+def metrics_server() -> Path:
+    """The program, which need not be built yet; one for all generations."""
+    return CACHE / f"metrics-server-{metrics_server_module().version}" / "metrics-server"
+
+
+def prometheus() -> Path:
+    """Debian's. Raises BuildError where the package is neither in the cache folder nor to be had."""
+    return package("prometheus", "bookworm") / "usr/bin/prometheus"
 
 
 def generation(name: str) -> Generation:
