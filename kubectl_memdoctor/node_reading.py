@@ -11,13 +11,11 @@ import queue
 import re
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from kubectl_memdoctor.cluster.source import AccessError, KubeletAnswer, Kubelets, Source, TimedOut, Unreadable
-from kubectl_memdoctor.cluster.unpacking import unpacked
 from kubectl_memdoctor.evidence.cadvisor import CadvisorReader
 from kubectl_memdoctor.evidence.kubelet_metrics import KubeletMetricsReader
 from kubectl_memdoctor.evidence.log_line import Writer
@@ -220,9 +218,7 @@ def _log_file(asking: _Asking, file: LogFile) -> NodeEvidence:
     # The end of what is packed cannot be unpacked.
     tail_bytes = 0 if file.is_packed else newest
     with asking.noting(), asking.answer(f"logs/{file.name}", most_seconds=LOG_SECONDS, tail_bytes=tail_bytes) as answer:
-        chunks = _unpacked(answer.chunks, file.name) if file.is_packed else answer.chunks
-        if answer.is_tail:
-            chunks = _from_first_whole_line(chunks)
+        chunks = _from_first_whole_line(answer.chunks) if answer.is_tail else answer.chunks
         return asking.read_log(chunks, file.name, file.writer)
     return NodeEvidence()
 
@@ -380,14 +376,6 @@ def _from_first_whole_line(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield rest
             break
     yield from chunks
-
-
-def _unpacked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Raises Unreadable where it cannot be unpacked further."""
-    try:
-        yield from unpacked(chunks)
-    except (zlib.error, EOFError):
-        raise _unreadable(f"failed: {name} is cut or garbled") from None
 
 
 def _unless_complaint(chunks: Iterator[bytes]) -> Iterator[bytes]:

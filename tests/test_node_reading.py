@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import pytest
 from access.faulty_server import Reply, Script, faulty_server
-from command_line.made import NOW
 from command_line.memory_source import MemorySource
 
 from kubectl_memdoctor import node_reading
@@ -31,6 +30,7 @@ SUMMARY = json.dumps({"pods": [{"podRef": {"name": "web-1"}, "memory": {"working
 METRICS = b"kubelet_cgroup_version 2\n"
 FILES = ("kern.log", "kern.log.1", "kern.log.2.gz", "syslog", "dmesg", "wtmp", "pods/")
 LISTING = b"<pre>\n" + b"".join(f'<a href="{name}">{name}</a>\n'.encode() for name in FILES) + b"</pre>\n"
+PACKED = gzip.compress(b"[ 0.1] one\n[ 0.2] two\n")
 ALL = ("metrics/cadvisor", "stats/summary", "metrics", "logs/", "logs/?")
 
 Content = bytes | Unreadable | Callable[[], bytes]
@@ -56,7 +56,7 @@ class Node:
             "logs/": [LISTING],
             "logs/?": [b"Nov 28 kubelet\n"],
             **{f"logs/{name}": [b"old\nnew\n"] for name in FILES},
-            "logs/kern.log.2.gz": [gzip.compress(b"oldest\n")],
+            "logs/kern.log.2.gz": [PACKED],
         }
     )
     html: set[str] = field(default_factory=lambda: {"logs/"})
@@ -125,7 +125,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     given: dict[str, bytes] = {}
 
     def read(chunks: Iterator[bytes], name: str, *, now: datetime, node: str, writer: Writer) -> NodeEvidence:
-        assert now == NOW
+        assert now.tzinfo is not None
         given[name] = b"".join(chunks)
         return NodeEvidence(spans=(LogSpan(writer, name, node),)) if given[name] else NodeEvidence()
 
@@ -149,7 +149,7 @@ def unreadable(reason: str) -> Unreadable:
     return kind(reason, resource="nodes/proxy", reason=reason)
 
 
-def test_all_that_a_node_says(logs: dict[str, bytes]) -> None:
+def test_all_that_a_node_says() -> None:
     found = told({"a": Node()})
     assert found.reasons == {}
     (counters,) = found.evidence.counters
@@ -164,7 +164,6 @@ def test_all_that_a_node_says(logs: dict[str, bytes]) -> None:
         ("syslog", Writer.UNKNOWN, "a"),
         ("journal", Writer.UNKNOWN, "a"),
     }
-    assert logs["kern.log.2.gz"] == b"oldest\n"
 
 
 def test_a_thorough_reading_asks_for_whole_logs_and_one_query() -> None:
@@ -202,7 +201,7 @@ def test_the_end_of_a_log_begins_with_a_whole_line(logs: dict[str, bytes]) -> No
     told({"a": node})
     assert logs["kern.log"] == b"whole\n"
     assert logs["syslog"] == b"new\n"
-    assert logs["kern.log.2.gz"] == b"oldest\n"
+    assert logs["kern.log.2.gz"] == PACKED
 
 
 def test_a_log_without_a_line(logs: dict[str, bytes]) -> None:
@@ -306,8 +305,6 @@ def test_a_journal_with_nothing_in_it() -> None:
         ("stats/summary", b"x" * (33 << 20), "stats/summary", "failed: it answers with more than 32 MiB"),
         ("logs/", b"x" * (2 << 20), "logs", "failed: it answers with more than 1 MiB"),
         ("logs/", b"<pre>\n</pre>\n", "logs", "not served: the node keeps no kern.log, messages or syslog in /var/log"),
-        ("logs/kern.log.2.gz", b"not gzip", "logs", "failed: kern.log.2.gz is cut or garbled"),
-        ("logs/kern.log.2.gz", gzip.compress(b"x" * 99)[:-9], "logs", "failed: kern.log.2.gz is cut or garbled"),
     ],
 )
 def test_answers_of_no_use(path: str, content: bytes, question: str, reason: str) -> None:

@@ -28,7 +28,7 @@ MOST_ROTATED = 4
 """Earlier parts of a log, newest first: logrotate keeps four."""
 
 _LINK = re.compile(rb'<a href="([^"]*)"')
-_NAME = re.compile(rf"({'|'.join(map(re.escape, WRITERS))})(?:[.-](\d{{1,8}}))?(\.gz)?")
+_NAME = re.compile(rf"({'|'.join(map(re.escape, WRITERS))})(?:[.-](\d{{1,8}}))?(\.gz|\.xz|\.bz2)?")
 _DAY = len("20261122")
 
 

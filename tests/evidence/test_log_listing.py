@@ -42,6 +42,7 @@ def test_whose_words_they_hold() -> None:
         ["syslog", "syslog.1", "syslog.2.gz", "syslog.3.gz", "syslog.4.gz"],
         ["messages", "messages-20261122", "messages-20261115.gz", "messages-20261108.gz"],
         ["kern.log.1", "kern.log.2.gz", "kern.log.10.gz"],
+        ["messages", "messages-20261122.xz", "messages-20261115.bz2"],
     ],
 )
 def test_newest_parts_come_first(parts: list[str]) -> None:
@@ -54,7 +55,7 @@ def test_not_more_than_some_parts_of_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["kern.log/", "kern.log.bak", "kern.log.1.xz", "xkern.log", "..", "../../secrets", "kern.log?x", "%2e%2e"]
+    "name", ["kern.log/", "kern.log.bak", "kern.log.1.zip", "xkern.log", "..", "../../secrets", "kern.log?x", "%2e%2e"]
 )
 def test_other_names_are_never_asked_for(name: str) -> None:
     assert names(listing(name)) == []
