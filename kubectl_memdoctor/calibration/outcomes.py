@@ -1,6 +1,6 @@
 """How a try ends: the pod is ready, it fails, or something that is not memory is in the way.
 
-Pure: from one pod and the warnings about it. Pods differ only in their limit, so once one has run, what keeps another
+Pure: from one pod and the events about it. Pods differ only in their limit, so once one has run, what keeps another
 from starting is the limit, unless its error names something else.
 """
 
@@ -31,6 +31,7 @@ NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-un
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
 SANDBOX_GONE = "sandbox-gone"
 """A cause of evidence.runtime_causes."""
+CONTAINER_STARTED = "Started"
 CONTAINER_ERROR = "Failed"
 """The reason of the kubelet's event about a container that it could not create or start."""
 WAITING_EVENTS = (
@@ -64,28 +65,36 @@ class Obstacle:
 Outcome = Ready | Failed | Obstacle
 
 
-def outcome(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
+def outcome(pod: Pod, events: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
     """None while it is not decided. `one_has_run`: a pod with a larger limit became ready on the same node."""
-    sandbox = [event for event in warnings if event.reason == "FailedCreatePodSandBox"]
-    container = _earliest(event for event in warnings if event.reason == CONTAINER_ERROR)
-    if container is not None and _is_not_after(container, _earliest(sandbox)):
-        # The first sandbox had started. What its container's start left in the cgroup is in the way of the next one.
-        return _of_start(container.message, one_has_run, is_first=True)
-    if sandbox:
-        return _of_sandbox([event.message for event in sandbox], one_has_run)
+    failed = _by_events(events, one_has_run)
+    if failed is not None:
+        return failed
     if pod.status.phase == "Failed" and pod.status.reason:
         return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
     status = next(iter(pod.status.container_statuses), None)
     if status is not None:
         ended = status.state.terminated or status.last_state.terminated
-        is_first = not status.restart_count
-        return _of_end(ended, one_has_run, is_first=is_first) if ended else _of_container(pod, status, one_has_run)
+        return _of_end(ended, one_has_run) if ended else _of_container(pod, status, one_has_run)
     return None
 
 
-def timed_out(pod: Pod, warnings: Sequence[Event], *, one_has_run: bool, seconds: float) -> Failed | Obstacle:
+def _by_events(events: Sequence[Event], one_has_run: bool) -> Failed | Obstacle | None:
+    """What failed first decides: what a container's start leaves in the pod's cgroup is in the way of all that follows."""
+    sandbox = [event for event in events if event.reason == "FailedCreatePodSandBox"]
+    container = [event for event in events if event.reason == CONTAINER_ERROR]
+    first = _earliest(event for event in events if event.reason in (CONTAINER_STARTED, CONTAINER_ERROR))
+    if first is None or (sandbox and not _is_not_after(first, _earliest(sandbox))):
+        return _of_sandbox([event.message for event in sandbox], one_has_run) if sandbox else None
+    if first.reason == CONTAINER_ERROR:
+        return _of_first_start(first.message, one_has_run)
+    trouble = container or sandbox
+    return _of_start_error(read_runtime_error(trouble[0].message), one_has_run) if trouble else None
+
+
+def timed_out(pod: Pod, events: Sequence[Event], *, one_has_run: bool, seconds: float) -> Failed | Obstacle:
     """What it is when the time is up without any sign of how it ends."""
-    latest = _newest(event for event in warnings if event.reason in WAITING_EVENTS)
+    latest = _newest(event for event in events if event.reason in WAITING_EVENTS)
     if not pod.spec.node_name:
         return Obstacle(_told(latest) if latest else f"no scheduler has placed it within {seconds:g}s")
     if latest is not None:
@@ -120,7 +129,7 @@ _ORDER = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN)
 def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outcome | None:
     waiting = status.state.waiting
     if waiting is not None and waiting.reason in START_REASONS:
-        return _of_start(waiting.message or waiting.reason, one_has_run, is_first=not status.restart_count)
+        return _of_start(waiting.message or waiting.reason, one_has_run)
     if waiting is not None and waiting.reason in (*IMAGE_REASONS, CONFIG_REASON):
         return Obstacle(said(waiting.reason, waiting.message))
     condition = pod.status.condition("Ready")
@@ -128,9 +137,9 @@ def _of_container(pod: Pod, status: ContainerStatus, one_has_run: bool) -> Outco
     return Ready() if is_ready else None
 
 
-def _of_end(ended: StateTerminated, one_has_run: bool, *, is_first: bool) -> Failed | Obstacle:
+def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle | None:
     if ended.reason in ENDED_AT_START:
-        return _of_start(ended.message or ended.reason, one_has_run, is_first=is_first)
+        return _of_start(ended.message or ended.reason, one_has_run)
     if ended.reason == "OOMKilled" or ended.exit_code == KILLED or one_has_run:
         return Failed("container", f"{ended.reason or 'ended'}, exit code {ended.exit_code}")
     return Obstacle(
@@ -138,13 +147,25 @@ def _of_end(ended: StateTerminated, one_has_run: bool, *, is_first: bool) -> Fai
     )
 
 
-def _of_start(message: str, one_has_run: bool, *, is_first: bool) -> Failed | Obstacle:
-    """A sandbox that dies right after its start is missed when the first container is to be put into it; later it may
-    be what an earlier try left in the pod's cgroup that killed it."""
+def _of_first_start(message: str, one_has_run: bool) -> Failed | Obstacle:
+    """A sandbox that dies right after its start is missed when its first container is to be put into it."""
     told = read_runtime_error(message)
+    if told.cause == SANDBOX_GONE:
+        return Failed("sandbox", _innermost(told))
+    return _of_start_error(told, one_has_run)
+
+
+def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle | None:
+    """By the status, which is of the newest start: a sandbox that this one misses may have died of an earlier one, and
+    only the events, which come a little later, tell that apart."""
+    told = read_runtime_error(message)
+    return None if told.cause == SANDBOX_GONE else _of_start_error(told, one_has_run)
+
+
+def _of_start_error(told: RuntimeFailure, one_has_run: bool) -> Failed | Obstacle:
     if told.proof is Proof.NOT_MEMORY and not one_has_run:
         return _elsewhere(told)
-    return Failed("sandbox" if is_first and told.cause == SANDBOX_GONE else "container", _innermost(told))
+    return Failed("container", _innermost(told))
 
 
 def _elsewhere(told: RuntimeFailure) -> Obstacle:
@@ -176,5 +197,5 @@ def _innermost(failure: RuntimeFailure) -> str:
     return short(normalise(failure.innermost or failure.text))
 
 
-def warnings_of(events: Iterable[Event], pod: Pod) -> Iterator[Event]:
+def events_of(events: Iterable[Event], pod: Pod) -> Iterator[Event]:
     return (event for event in events if event.involved_object.uid == pod.metadata.uid)

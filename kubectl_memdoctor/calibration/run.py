@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.manifests import Run, namespace, owner, pod
 from kubectl_memdoctor.calibration.nodes import Target
-from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
+from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, events_of, outcome, timed_out
 from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step, pods_of
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
@@ -35,7 +35,7 @@ RUN_SECONDS = 900.0
 ACCOUNT_SECONDS = 30.0
 """Until a new namespace has its service account, which pods need: a controller makes it."""
 
-POD_WARNINGS = "involvedObject.kind=Pod,type=Warning"
+POD_EVENTS = "involvedObject.kind=Pod"
 
 
 @dataclass(slots=True)
@@ -189,24 +189,24 @@ class Calibration:
 
     def _look(self) -> None:
         pods = {entry.metadata.name: entry for entry in self._pods()}
-        warnings = [*self._warnings()]
+        events = [*self._events()]
         for node in self.nodes:
             for watched in [*node.pods.values()]:
                 found = pods.get(watched.name)
                 if watched.ended and found is None:
                     del node.pods[watched.name]
                 elif not watched.ended and not node.done:
-                    self._look_at(node, watched, found, warnings)
+                    self._look_at(node, watched, found, events)
 
     def _pods(self) -> Iterator[Pod]:
         for page in self._source.list(PODS, self.run.namespace, label_selector=self.run.selector):
             yield from page.items
 
-    def _warnings(self) -> Iterator[Event]:
-        for page in self._source.list(EVENTS, self.run.namespace, field_selector=POD_WARNINGS):
+    def _events(self) -> Iterator[Event]:
+        for page in self._source.list(EVENTS, self.run.namespace, field_selector=POD_EVENTS):
             yield from page.items
 
-    def _look_at(self, node: NodeRun, watched: _Watched, found: Pod | None, warnings: list[Event]) -> None:
+    def _look_at(self, node: NodeRun, watched: _Watched, found: Pod | None, events: list[Event]) -> None:
         assert node.step is not None
         if found is None or found.metadata.deletion_timestamp is not None:
             self._stop_at(node, f"its pod {watched.name} was deleted by someone else")
@@ -215,7 +215,7 @@ class Calibration:
         if difference:
             self._stop_at(node, f"someone {difference} while it was being measured")
             return
-        own = [*warnings_of(warnings, found)]
+        own = [*events_of(events, found)]
         ended = outcome(found, own, one_has_run=node.has_run)
         if ended is None or isinstance(ended, Ready):
             self._wait_for(node, watched, found, own, is_ready=ended is not None)

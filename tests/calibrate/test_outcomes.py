@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, outcome, timed_out, warnings_of
+from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, events_of, outcome, timed_out
 from kubectl_memdoctor.cluster.recording import open_recording
 from kubectl_memdoctor.cluster.source import NotRecorded
 from kubectl_memdoctor.objects import (
@@ -50,7 +50,7 @@ def recorded(path: Path) -> tuple[tuple[Pod, tuple[Event, ...]], ...]:
     except NotRecorded:
         return ()
     pods = [pod for page in recording.list(PODS) for pod in page.items]
-    told = [(pod, tuple(event for event in warnings_of(events, pod) if event.type == "Warning")) for pod in pods]
+    told = [(pod, tuple(event for event in events_of(events, pod) if event.type == "Warning")) for pod in pods]
     return tuple((pod, own) for pod, own in told if any(event.reason == "FailedCreatePodSandBox" for event in own))
 
 
@@ -134,18 +134,42 @@ def test_containers_fail_on_their_limit_where_one_has_run(pod: Pod) -> None:
 SANDBOX_STOPPED = 'sandbox container "0af78d7ea5e2791cae90f38dbf0886128360a8545908acb00d0303f2e619828b" is not running'
 
 
+def failed_start(message: str, second: int) -> Event:
+    made = datetime(2026, 11, 24, 20, 0, second, tzinfo=UTC)
+    return Event(type="Warning", reason="Failed", message=f"Error: {message}", first_timestamp=made)
+
+
 @pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
-@pytest.mark.parametrize(("restarts", "stage"), [(0, "sandbox"), (1, "container")])
-def test_a_sandbox_that_its_first_container_misses_has_failed(message: str, restarts: int, stage: str) -> None:
-    terminated = StateTerminated(reason="StartError", exit_code=128, message=message)
-    status = ContainerStatus(name="pause", state=ContainerState(terminated=terminated), restart_count=restarts)
-    found = outcome(a_pod(status), [], one_has_run=True)
+def test_a_sandbox_that_its_first_container_misses_has_failed(message: str) -> None:
+    pod = ended("StartError", 128, message)
+    assert outcome(pod, [], one_has_run=True) is None
+    found = outcome(pod, [failed_start(message, 1)], one_has_run=True)
     assert isinstance(found, Failed)
-    assert found.stage == stage
+    assert found.stage == "sandbox"
+
+
+@pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
+def test_a_sandbox_that_a_later_container_misses_was_killed_by_an_earlier_one(message: str) -> None:
+    events = [failed_start(message, 9), failed_start(STOPPED, 1)]
+    found = outcome(ended("StartError", 128, message), events, one_has_run=True)
+    assert isinstance(found, Failed)
+    assert found.stage == "container"
+
+
+@pytest.mark.parametrize("reason", ["Failed", "FailedCreatePodSandBox"])
+@pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
+def test_what_fails_after_a_container_had_started_is_no_sandbox_that_failed(reason: str, message: str) -> None:
+    started = replace(failed_start("", 1), type="Normal", reason="Started", message="Container started")
+    later = replace(failed_start(message, 9), reason=reason)
+    pod = ended("StartError", 128, message)
+    assert outcome(pod, [started], one_has_run=True) is None
+    found = outcome(pod, [later, started], one_has_run=True)
+    assert isinstance(found, Failed)
+    assert found.stage == "container"
 
 
 def test_ids_are_left_out() -> None:
-    found = outcome(ended("StartError", 128, GONE), [], one_has_run=True)
+    found = outcome(ended("StartError", 128, STOPPED), [], one_has_run=True)
     assert isinstance(found, Failed)
     assert "0af78d7ea5e2" not in found.words
 
