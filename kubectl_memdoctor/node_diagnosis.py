@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from kubectl_memdoctor import node_ooms
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Source, Unreadable
 from kubectl_memdoctor.context import ClusterContext, NodeContext, PodContext, small_below
@@ -144,7 +146,8 @@ def _by_logs(views: Iterable[NodeView], by_rules: Iterable[Finding]) -> Iterator
     told = {finding.node for finding in by_rules if finding.rule == node_ooms.RULE}
     for view in views:
         for logged in view.unlisted:
-            yield from log_findings(logged, view.cluster)
+            found = log_findings(logged, view.cluster)
+            yield from (msgspec.structs.replace(finding, node=view.name) for finding in found)
         kills = node_ooms.kills_of_no_pod(view.evidence)
         if kills:
             yield node_ooms.by_kernel(view.name, kills, view.cluster)
@@ -153,11 +156,9 @@ def _by_logs(views: Iterable[NodeView], by_rules: Iterable[Finding]) -> Iterator
 
 
 def _of_others(read: NodeEvidence, names: Sequence[str]) -> Iterator[str]:
-    """A line for each log that was given and is of another node."""
-    others = {
-        span.file: span.node
-        for span in read.spans
-        if span.node and not any(same_host(name, span.node) for name in names)
-    }
-    for file, host in others.items():
-        yield f"{file}: it is the log of {host}, not of {' or '.join(names)}"
+    """A line for each log that was given and is of another node, or of nobody knows which of several."""
+    for file, host in {span.file: span.node for span in read.spans}.items():
+        if not host and len(names) > 1:
+            yield f"{file}: it does not name its node: only what is in pods of these nodes is told of"
+        elif host and not any(same_host(name, host) for name in names):
+            yield f"{file}: it is the log of {host}, not of {' or '.join(names)}"

@@ -1,7 +1,8 @@
 """Whole folders of logs through the whole program: what is printed is what lies beside them.
 
 A case is a folder: `logs/`, where they come from in `provenance.txt`, and perhaps the recording of their cluster. What
-is printed of the logs alone is `alone.txt` and `alone.json`, with the recording `recorded.txt` and `recorded.json`.
+is printed of the logs alone is `alone.txt` and `alone.json`, with the recording `recorded.txt` and `recorded.json`; the
+page of the recording's node, with these logs, is `node.txt`.
 `pytest tests/test_log_cases.py --update-goldens` writes them anew: read the difference before it is committed.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from kubectl_memdoctor.cli import main
@@ -44,12 +46,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(case: Path, name: str, *more: str) -> int:
+    files = copied(case)
+    return main(["logs", *files, *(["-f", "../recording.yaml"] if name == "recorded" else []), *more])
+
+
+def copied(case: Path) -> list[str]:
+    """Their names, in the folder that the program runs in."""
     for path in (*(case / "logs").iterdir(), *case.glob("recording.yaml")):
         copy = Path("..") / path.relative_to(case)
         copy.write_bytes(path.read_bytes())
         os.utime(copy, (NOW.timestamp(), NOW.timestamp()))
-    files = sorted(path.name for path in Path().iterdir())
-    return main(["logs", *files, *(["-f", "../recording.yaml"] if name == "recorded" else []), *more])
+    return sorted(path.name for path in Path().iterdir())
 
 
 @pytest.mark.parametrize(("case", "name"), RUNS)
@@ -74,6 +81,19 @@ def test_the_report(
     run(case, name, "-o", "json")
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert_golden(case / f"{name}.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n", request)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if (case / "recording.yaml").exists()], ids=lambda case: case.name
+)
+def test_the_page_of_the_node(case: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
+    files = copied(case)
+    objects = yaml.safe_load((case / "recording.yaml").read_text())["items"]
+    name = next(entry["metadata"]["name"] for entry in objects if entry["kind"] == "Node")
+    logs_of_node = [word for file in files for word in ("--node-log", file)]
+    code = main(["node", name, "-f", "../recording.yaml", *logs_of_node])
+    printed = capsys.readouterr()
+    assert_golden(case / "node.txt", f"{printed.out}\n{printed.err}exit code {code}\n", request)
 
 
 def assert_golden(golden: Path, text: str, request: pytest.FixtureRequest) -> None:

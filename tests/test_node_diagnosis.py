@@ -202,6 +202,15 @@ def test_a_pod_that_is_deleted_is_told_of_by_its_uid() -> None:
     assert found.report.findings[0].node == "worker-1"
 
 
+def test_a_log_that_names_no_host_is_of_the_only_node() -> None:
+    found = looked([node()], kills=(kill(node=""),))
+    assert [entry.node for entry in found.report.findings] == ["worker-1"]
+    span = LogSpan(Writer.KERNEL, "dmesg.txt")
+    two = looked([node(), node("worker-2")], "worker-1", "worker-2", kills=(kill(node=""),), spans=(span,))
+    assert two.report.findings == ()
+    assert [entry.reason.partition(":")[0] for entry in two.report.not_checked] == ["dmesg.txt"]
+
+
 def test_a_pod_that_is_deleted_and_that_a_log_names() -> None:
     failed = SandboxFailures(Writer.KUBELET, "shop", "old", UID, 4, message="opaque", node="worker-1")
     found = facts([node()], sandbox_failures=(failed,))
