@@ -80,7 +80,7 @@ def outcome(pod: Pod, events: Sequence[Event], *, one_has_run: bool) -> Outcome 
 
 
 def _by_events(events: Sequence[Event], one_has_run: bool) -> Failed | Obstacle | None:
-    """What came first decides: what a container's start leaves in the pod's cgroup is in the way of all that follows."""
+    """What came first decides: what a container's start leaves in the pod's cgroup is in the way of what follows."""
     sandbox = [event for event in events if event.reason == "FailedCreatePodSandBox"]
     container = [event for event in events if event.reason == CONTAINER_ERROR]
     first = _earliest(event for event in events if event.reason in (CONTAINER_STARTED, CONTAINER_ERROR))
