@@ -9,7 +9,7 @@ kill whose report is unknown is a kill in an unknown cgroup.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -71,19 +71,26 @@ MOST_CGROUPS = 1000
 
 Entry = TypeVar("Entry")
 
+_ORDER = (
+    (Invoked, InvokerCpuset, Running, NodeMemory),
+    (LimitReached,),
+    (Counter,),
+    (Stats,),
+    (TableHead,),
+    (TableRow,),
+    (Summary,),
+    (Chosen,),
+)
+_STAGES: Mapping[type, int] = {kind: stage for stage, kinds in enumerate(_ORDER) for kind in kinds}
+"""In every version's reports lines of these kinds stand in this order."""
+
 _FOLLOWS: Mapping[type, tuple[type, ...]] = {
     InvokerCpuset: (Invoked,),
     Running: (Invoked, InvokerCpuset),
     LimitReached: (Running, InvokerCpuset),
     Counter: (LimitReached, Counter),
-    Stats: (Counter, Stats),
-    TableHead: (Stats, Counter, NodeMemory),
-    TableRow: (TableHead, TableRow),
-    Summary: (TableRow, TableHead),
-    Chosen: (Summary, TableRow, TableHead),
-    Killed: (Chosen, Summary),
 }
-"""What stands right before a line in an undisturbed report."""
+"""What stands right before a line, as far as it tells two reports apart that are interleaved."""
 
 
 class KernelLogReader:
@@ -112,6 +119,7 @@ class KernelLogReader:
         self._kill_line: LogLine | None = None
         self._is_repeated = False
         self._page_size = PAGE_SIZES[0]
+        self._has_tables = False
         self._seen: OrderedDict[object, None] = OrderedDict()
         self._killed_pids: OrderedDict[int, None] = OrderedDict()
         self._slab_lines = 0
@@ -168,6 +176,7 @@ class KernelLogReader:
     def finish(self) -> None:
         """The log ends here."""
         self._take_part()
+        self._slab_lines = 0
         for report in self._reports:
             self._close(report)
         self._reports.clear()
@@ -259,15 +268,16 @@ class KernelLogReader:
             case Counter():
                 report = self._counter(caller, found)
             case Stats():
-                report = self._owner(caller, found, lambda one: one.has_header and one.fits_path(found.path))
-                if report and not report.oom_path:
-                    report.stats_path = found.path
+                report = self._owner(caller, found, lambda one: True)
+                if report:
+                    report.has_stats = True
+                    report.stats_path = report.oom_path or found.path
             case NodeMemory():
                 report = self._owner(caller, found, lambda one: one.is_global is None)
                 if report:
                     report.shows_node_memory = True
             case TableHead():
-                report = self._owner(caller, found, lambda one: not one.columns and not one.is_decided)
+                report = self._owner(caller, found, lambda one: not one.columns and not one.has_lost_stats)
                 if report:
                     report.columns = found.columns
             case _:
@@ -299,8 +309,9 @@ class KernelLogReader:
         self._touch(report, found, line)
 
     def _row(self, caller: str, found: TableRow) -> None:
-        report = self._owner(caller, found, lambda one: bool(one.columns) and not one.is_decided)
-        task = read_row(found, report.columns) if report else None
+        report = self._owner(caller, found, lambda one: True)
+        self._has_tables = self._has_tables or report is not None
+        task = read_row(found, report.columns) if report and report.columns else None
         if report and task:
             report.list_task(task)
             self._touch(report, found, None)
@@ -313,7 +324,7 @@ class KernelLogReader:
         report = (
             self._owner(caller, found, lambda one: fits(one) and found.pid in one.pids)
             or (early if early and early.has_header else None)
-            or self._next_to(caller, found, found.pid, found.name, fits)
+            or self._next_to(caller, found, lambda one: fits(one) and self._may_list(one))
             or early
             or self._begin(caller)
         )
@@ -333,7 +344,7 @@ class KernelLogReader:
             or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
             or self._owner(caller, found, lambda one: fits(one) and pid == one.invoker_pid)
             or (early if early and early.has_header else None)
-            or self._next_to(caller, found, pid, found.name, fits)
+            or self._next_to(caller, found, lambda one: fits(one) and self._may_list(one))
             or early
             or self._begin(caller)
         )
@@ -371,22 +382,24 @@ class KernelLogReader:
 
     def _killed(self, line: LogLine, caller: str, found: Killed) -> None:
         task = found.task
-        again = [one for one in self._same_caller(caller) if one.has_killed(task)]
-        stamp = (task, line.uptime_seconds, line.time)
+        before = next((one for one in reversed(self._same_caller(caller)) if one.has_killed(task)), None)
         is_timed = line.uptime_seconds is not None or line.time is not None
-        is_copy = not _remember(self._seen, stamp) and is_timed
+        is_copy = not _remember(self._seen, (task, line.uptime_seconds, line.time)) and is_timed
         report = self._killer(caller, found)
-        self._is_repeated = bool(again)
-        if again or is_copy:
-            self._killed_again(report or (again[-1] if again else self._begin(caller)), again)
+        is_named = report is not None and report.names(task.pid)
+        self._is_repeated = before is not None
+        if before and before is not report and is_named and is_timed and not is_copy:
+            del before.victims[task.pid]
+        elif before or is_copy:
+            self._killed_again((report if is_named else before) or self._begin(caller))
             return
-        report = report or self._begin(caller)
+        report = report or self._new_killer(caller, task.pid)
         report.add_victim(line, found, self._moment)
         self._touch(report, found, None)
         self._last_killed, self._kill_line = report, line
         _remember(self._killed_pids, task.pid)
 
-    def _killed_again(self, report: OomReport, again: Sequence[OomReport]) -> None:
+    def _killed_again(self, report: OomReport) -> None:
         """A line that was read before: a group names its first victim twice, and a log may hold all of it twice."""
         if not report.victims:
             report.is_copy = True
@@ -401,15 +414,25 @@ class KernelLogReader:
             return found.is_global is None or one.is_global in (None, found.is_global)
 
         def expects(one: OomReport) -> bool:
-            return fits(one) and (one.is_decided or one.limit is not None)
+            if one.is_decided:
+                return fits(one) and one.may_kill(found.task.name)
+            return fits(one) and one.last is LimitReached and one.is_excerpt
 
         return (
-            self._owner(caller, found, lambda one: fits(one) and pid == one.decided_pid)
+            self._owner(caller, found, lambda one: fits(one) and one.has_decided_on(pid))
             or self._owner(caller, found, lambda one: fits(one) and one.is_decided and pid in one.pids)
             or self._group_of(caller, found)
             or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
-            or self._next_to(caller, found, pid, found.task.name, expects)
+            or self._next_to(caller, found, expects)
         )
+
+    def _new_killer(self, caller: str, pid: int) -> OomReport:
+        """For a kill of no known report. One that seemed to have chosen the victim did not, if its table lacks it."""
+        fresh = self._begin(caller)
+        for report in self._same_caller(caller):
+            if not report.is_done and report.chosen is not None and report.chosen.pid == pid:
+                fresh.chosen, report.chosen, report.is_mixed = report.chosen, None, True
+        return fresh
 
     def _group_of(self, caller: str, found: Killed) -> OomReport | None:
         """The group whose tasks are being killed, one right after the other."""
@@ -418,9 +441,7 @@ class KernelLogReader:
             return None
         if found.is_global is not None and report.is_global not in (None, found.is_global):
             return None
-        before = report.killed_at or report.touched
-        seconds = GROUP_SECONDS if self._moment.is_exact and before.is_exact else SAME_SECOND
-        if not self._moment.is_within(LINGER_LINES, seconds, before):
+        if not self._is_right_after(report):
             return None
         first = next(iter(report.victims.values()), None)
         is_alike = first is None or first.oom_score_adj == found.task.oom_score_adj
@@ -441,8 +462,15 @@ class KernelLogReader:
 
     def _is_of_group(self, report: OomReport, path: str) -> bool:
         """The first victim's kill line stands right before the group's."""
-        near = self._moment.is_within(ADJACENT_LINES, ADJACENT_SECONDS, report.killed_at or report.touched)
-        return near and (bool(report.group_path) or not report.task_path or is_at_or_below(report.task_path, path))
+        return self._is_right_after(report) and (
+            bool(report.group_path) or not report.task_path or is_at_or_below(report.task_path, path)
+        )
+
+    def _is_right_after(self, report: OomReport) -> bool:
+        """Whether its last kill was just before this line."""
+        before = report.killed_at or report.touched
+        seconds = GROUP_SECONDS if self._moment.is_exact and before.is_exact else SAME_SECOND
+        return self._moment.is_within(LINGER_LINES, seconds, before)
 
     def _is_newest(self, caller: str, report: OomReport) -> bool:
         """Whether no other report had a line since; False for one that is closed."""
@@ -452,7 +480,8 @@ class KernelLogReader:
     def _taken_back(self, caller: str, report: OomReport) -> OomReport:
         """Its newest victim was the first one of another group: a group is only named after its first victim."""
         fresh = self._begin(caller)
-        if len(report.victims) > report.group_victims:
+        newest = next(reversed(report.victims), None)
+        if len(report.victims) > report.group_victims and newest not in report.pids:
             pid, task = report.victims.popitem()
             fresh.victims[pid] = task
             fresh.killed_globally, fresh.killed_at = report.killed_globally, report.killed_at
@@ -483,7 +512,7 @@ class KernelLogReader:
     def _owner(self, caller: str, found: OomLine, fits: Callable[[OomReport], bool]) -> OomReport | None:
         """The one report under way that a line fits. Of several the one that it directly follows, else the newest if
         the others have been silent since that began."""
-        fitting = [report for report in self._same_caller(caller) if not report.is_done and fits(report)]
+        fitting = [report for report in self._awaiting(caller, found) if fits(report)]
         if len(fitting) <= 1 or caller:
             return fitting[-1] if fitting else None
         direct = [report for report in fitting if report.last in _FOLLOWS.get(type(found), ())]
@@ -496,14 +525,34 @@ class KernelLogReader:
             report.is_mixed = True
         return None
 
-    def _next_to(
-        self, caller: str, found: OomLine, pid: int | None, name: str, fits: Callable[[OomReport], bool]
-    ) -> OomReport | None:
-        """The report whose last line stands right before this one, if its table does not speak against the task."""
+    def _awaiting(self, caller: str, found: OomLine) -> list[OomReport]:
+        """The reports that may have such a line yet. Where all are past it, or about another cgroup, they have lost
+        their end, and this one its beginning."""
+        stage = _STAGES.get(type(found), len(_ORDER))
+        open_ones = [report for report in self._same_caller(caller) if not report.is_done]
+        awaiting = [report for report in open_ones if report.stage <= stage]
+        if isinstance(found, Stats):
+            awaiting = [report for report in awaiting if report.fits_path(found.path)]
+        if not awaiting:
+            for report in open_ones:
+                self._reports.remove(report)
+                self._close(report)
+        return awaiting
+
+    def _next_to(self, caller: str, found: OomLine, fits: Callable[[OomReport], bool]) -> OomReport | None:
+        """The report whose last line stands right before this one."""
         report = self._owner(caller, found, fits)
-        if report is None or not self._is_newest(caller, report) or not report.may_list(pid, name):
+        if report is None or not self._is_newest(caller, report):
             return None
         return report if self._moment.is_within(ADJACENT_LINES, ADJACENT_SECONDS, report.touched) else None
+
+    def _may_list(self, report: OomReport) -> bool:
+        """Whether a task may be chosen that is not in the report's table, as a thread is not: the kill line will tell.
+        Some logs have no tables (vm.oom_dump_tasks), and of some only those lines were kept that name limits and kills;
+        elsewhere a report without a table has lost it, and maybe more."""
+        if report.pids:
+            return True
+        return not self._has_tables and (report.is_excerpt or report.last in (Stats, NodeMemory))
 
     def _begin(self, caller: str) -> OomReport:
         report = OomReport(caller, self._moment, self._moment)
@@ -515,6 +564,7 @@ class KernelLogReader:
     def _touch(self, report: OomReport, found: OomLine, proof: LogLine | None) -> None:
         report.touched = self._moment
         report.last = type(found)
+        report.stage = max(report.stage, _STAGES.get(type(found), 0))
         if proof is not None:
             report.keep_line(proof)
 

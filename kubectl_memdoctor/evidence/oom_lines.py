@@ -87,7 +87,7 @@ class NodeMemory:
 
 @dataclass(frozen=True, slots=True)
 class TableHead:
-    """The columns after the pid, of which the last is the name."""
+    """The columns after the pid, of which the last is the name; () of the line that announces a table (since 4.19)."""
 
     columns: tuple[str, ...]
 
@@ -210,10 +210,13 @@ OomLine: TypeAlias = (
 def read_oom_line(text: str) -> OomLine | None:
     """None: nothing of the OOM killer's. Takes time linear in LONGEST_LINE."""
     text = text[:LONGEST_LINE].strip()
+    named = _by_middle(text)
+    if named is not None:
+        return named
     for start, reader in _BY_START:
         if text.startswith(start) and (line := reader(text)) is not None:
             return line
-    return _by_middle(text)
+    return None
 
 
 def is_at_or_below(path: str, ancestor: str) -> bool:
@@ -241,16 +244,20 @@ _LOST = re.compile(
 
 
 def _by_middle(text: str) -> OomLine | None:
-    """Lines that begin with a process' name."""
+    """Lines that begin with a process' name, which may be the beginning of any other line."""
     invoked = text.find(_INVOKED, 0, LONGEST_COMM + len(_INVOKED))
     if invoked > 0:
         return Invoked(text[:invoked])
-    cpuset = _CPUSET.match(text)
+    cpuset = _CPUSET.match(text) if text.find(" cpuset=", 0, LONGEST_COMM + 8) > 0 else None
     if cpuset:
         return InvokerCpuset(cpuset[1], cpuset[2])
     if text.find(_PAGE_FAILURE, 0, LONGEST_COMM + len(_PAGE_FAILURE)) > 0:
         cgroup = _PAGE_CPUSET.search(text)
         return AllocationFailed(cgroup[1] if cgroup else "")
+    return None
+
+
+def _lost(text: str) -> OomLine | None:
     return MessagesLost() if _LOST.match(text) else None
 
 
@@ -378,7 +385,7 @@ def _summary(text: str) -> OomLine | None:
         return Summary(oom_path, task_path, False, *_victim(text, end))
     is_global = ",global_oom" in (text[:task] if task >= 0 else text)
     if task < 0:
-        return Summary(is_global=is_global)
+        return Summary(is_global=True) if is_global else None
     end = text.find(_TASK, task)
     task_path = text[task + len(_TASK_MEMCG) - 1 : end] if end >= 0 else ""
     return Summary("", task_path, is_global, *_victim(text, end))
@@ -485,6 +492,10 @@ def _node_memory(_: str) -> OomLine:
     return NodeMemory()
 
 
+def _tasks_state(_: str) -> OomLine:
+    return TableHead(())
+
+
 def _allocation_failed(_: str) -> OomLine:
     return AllocationFailed()
 
@@ -505,8 +516,12 @@ _BY_START: tuple[tuple[str, Callable[[str], OomLine | None]], ...] = (
     ("CPU: ", _running),
     ("Pid: ", _running),
     ("Mem-Info:", _node_memory),
+    ("Tasks state (", _tasks_state),
     ("oom_reaper: ", _reaped),
     ("oom_kill_process: ", _suppressed),
     ("SLUB: Unable to allocate memory on ", _allocation_failed),
     ("cache: ", _slab_cache),
+    ("** ", _lost),
+    ("Missed ", _lost),
+    ("imjournal: ", _lost),
 )

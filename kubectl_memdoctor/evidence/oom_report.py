@@ -88,19 +88,22 @@ class OomReport:
     started: Moment
     touched: Moment
     last: type[object] = object
+    stage: int = 0
+    """How far it has come; see kernel_log."""
     has_header: bool = False
     invoker: str = ""
     invoker_pid: int | None = None
     invoker_cpuset: str = ""
     limit: LimitReached | None = None
     """Before 5.0."""
+    has_stats: bool = False
     stats_path: str = ""
+    """Where nothing before it names the cgroup."""
     memory: Counter | None = None
     kernel_memory_bytes: int | None = None
     shows_node_memory: bool = False
     columns: tuple[str, ...] = ()
     pids: set[int] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
     largest: list[tuple[int, int, ListedTask]] = field(default_factory=list)
     """A heap of the MOST_TASKS largest."""
     total_vm: dict[int, int] = field(default_factory=dict)
@@ -125,6 +128,16 @@ class OomReport:
     @property
     def is_done(self) -> bool:
         return bool(self.victims) or self.no_killable or self.is_exiting or self.is_copy or bool(self.group_path)
+
+    @property
+    def is_excerpt(self) -> bool:
+        """Whether lines that every report has are not there, as in a log of which only some words were kept (grep)."""
+        return self.memory is None and self.invoker_pid is None and not self.shows_node_memory
+
+    @property
+    def has_lost_stats(self) -> bool:
+        """Whether it is about a cgroup, and the statistics that stand before a table have not been there."""
+        return not self.has_stats and (self.limit is not None or self.memory is not None)
 
     @property
     def decided_pid(self) -> int | None:
@@ -160,13 +173,22 @@ class OomReport:
             return self.summary.task_path
         return self.limit.task_path if self.limit is not None and self.limit.task_path else self.group_path
 
+    def has_decided_on(self, pid: int) -> bool:
+        """Only a decision that stands in one line with the cgroup goes without the table."""
+        return pid == self.decided_pid and (self.summary is not None or not self.pids or pid in self.pids)
+
+    def may_kill(self, name: str) -> bool:
+        """Whether it may kill one of this name, who is in no table, in place of whom it chose: a thread of it, or,
+        before 5.2, a child."""
+        if self.chosen is not None and self.summary is None:
+            return not self.pids and not self.is_mixed
+        return self.summary is not None and (name == self.summary.name or self.summary.pid is None)
+
+    def names(self, pid: int) -> bool:
+        return pid == self.decided_pid or pid in self.pids
+
     def is_invoked_in(self, path: str) -> bool:
         return bool(self.invoker_cpuset) and self.invoker_cpuset in path.split("/")
-
-    def may_list(self, pid: int | None, name: str) -> bool:
-        """Whether the task may be one of the table: it lists processes, and a thread of one may be chosen. True where
-        there is no table (vm.oom_dump_tasks)."""
-        return pid is None or not self.pids or pid in self.pids or name in self.names
 
     def keep_line(self, line: LogLine, most: int = MOST_LINES - 1) -> None:
         """As proof; the last place is a kill line's."""
@@ -177,7 +199,6 @@ class OomReport:
         if len(self.pids) >= MOST_PIDS:
             return
         self.pids.add(task.pid)
-        self.names.add(task.name)
         if task.total_vm is not None:
             self.total_vm[task.pid] = task.total_vm
         entry = (task.rss, -len(self.pids), task)
@@ -241,12 +262,10 @@ class OomReport:
         )
 
     def _named_victim(self) -> tuple[Task, ...]:
-        """Of a report that ends before its kill line. Nobody is named where nobody was found."""
-        if self.no_killable:
-            return ()
-        for decision in (self.chosen, self.summary):
-            if decision is not None and decision.pid is not None:
-                return (Task(decision.pid, decision.name),)
+        """Of a report that ends before its kill line. Nobody is named where nobody was found, or somebody else's."""
+        for decision in (self.summary, self.chosen):
+            if decision is not None and decision.pid is not None and self.has_decided_on(decision.pid):
+                return () if self.no_killable else (Task(decision.pid, decision.name),)
         return ()
 
     def _level(self) -> tuple[Level, CgroupPath | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -147,8 +148,11 @@ def test_a_group_between_the_reapers_lines() -> None:
 
 
 @every_kernel
-def test_a_thread_was_chosen(kernel: Kernel) -> None:
-    kill = only_kill(read_texts(report(kernel, Oom(killed_pid=23831))))
+@pytest.mark.parametrize("name", ["java", "C2 CompilerThre"])
+def test_a_thread_was_chosen(kernel: Kernel, name: str) -> None:
+    lines = report(kernel, Oom(killed_pid=23831))
+    lines = [re.sub(r"(task=|Kill process 23831 \()java", rf"\g<1>{name}", line) for line in lines]
+    kill = only_kill(read_texts(lines))
     assert (kill.pod_uid, [task.pid for task in kill.victims], kill.whole) == (UID, [23817], True)
 
 
@@ -612,6 +616,27 @@ def test_gaps(line: LogLine, gap: str) -> None:
     assert read([line]).gaps == (gap,)
 
 
+@every_kernel
+@pytest.mark.parametrize(
+    "name",
+    [
+        "oom-kill:",
+        "oom-kill:,x",
+        "Out of memory:",
+        "Killed process ",
+        "Task in /a",
+        "memory: usage",
+        "[ pid ]",
+        "[    7] 0 7 1 1",
+    ],
+)
+def test_a_process_that_is_called_like_a_line(kernel: Kernel, name: str) -> None:
+    others = (Process(5, name.strip()),)
+    for oom in (Oom(victim=Process(23817, name.strip())), Oom(others=others, invoker=others[0])):
+        kill = only_kill(read_texts(report(kernel, oom)))
+        assert (kill.pod_uid, names(kill), kill.whole) == (UID, [oom.victim.comm], True)
+
+
 # What the reader costs
 
 
@@ -754,3 +779,15 @@ def test_hostile_lines_take_no_time(start: str, piece: str) -> None:
     text = start + piece * (1_000_000 // len(piece))
     reader = read([LogLine(text), LogLine(text + "1"), LogLine(text + "2")])
     assert all(kill.pod_uid == "" for kill in reader.kills)
+
+
+@every_kernel
+def test_a_log_of_which_only_some_words_were_kept(kernel: Kernel) -> None:
+    whole = logged([*report(kernel, Oom()), *report(kernel, OTHER)])
+    for words in ("killed|kill process|oom-kill:", "oom|kill", "killed", "out of memory|killed|task="):
+        reader = read(line for line in whole if re.search(words, line.text, re.IGNORECASE))
+        first, second = reader.kills
+        assert (names(first), names(second)) == (["java"], ["ruby"])
+        assert (first.pod_uid, second.pod_uid) in {(UID, OTHER_UID), ("", "")}
+        if kernel.task_in or words != "killed":
+            assert (first.pod_uid, second.pod_uid) == (UID, OTHER_UID)
