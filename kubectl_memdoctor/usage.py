@@ -137,32 +137,26 @@ class Usage:
     def _peak_sentence(self) -> Iterator[str]:
         if self.peak_bytes is None:
             return
-        source = f"(cAdvisor{_of(self.peak_pods)})"
+        since = f"since the last start{_over(self.peak_pods)}"
         if self.peak_at_limit:
-            yield f"The limit was reached since the last start {source}: page cache does that too, and is given back."
+            yield f"cAdvisor saw the limit reached {since}: page cache does that too, and is given back."
         else:
-            peak = in_words(self.peak_bytes)
-            yield f"At most {peak} was used since the last start, page cache included {source}."
+            yield f"cAdvisor saw at most {in_words(self.peak_bytes)} in use {since}, page cache included."
 
 
 def _history_sentences(history: History) -> Iterator[str]:
-    source = f"(Prometheus{_of(history.pods)})"
-    when = history.period.removeprefix(" ") or "as far as samples reach"
+    when = f"{_over(history.pods)}{history.period or ' as far as its samples reach'}"
     if history.max_bytes is not None:
         usual = f", and {in_words(history.p99_bytes)} or less in 99% of the time" if history.p99_bytes else ""
-        yield f"At most {in_words(history.max_bytes)} was used {when}{usual} {source}."
+        yield f"Prometheus saw at most {in_words(history.max_bytes)} in use{when}{usual}."
     if history.oom_count:
-        yield f"OOM kills counted {when}: at least {history.oom_count} {source}."
+        yield f"Prometheus saw OOM kills{when}: at least {history.oom_count}."
     if history.reach is not None and not history.is_whole:
         yield f"Prometheus has nothing of it from before {human_duration(history.reach)} ago."
 
 
 def _over(pods: int) -> str:
     return f" over {pods} pods" if pods > 1 else ""
-
-
-def _of(pods: int) -> str:
-    return f", {pods} pods" if pods > 1 else ""
 
 
 def in_words(count: int) -> str:
@@ -305,6 +299,9 @@ def _usage(
     largest = max(now, key=lambda entry: entry.working_set_bytes, default=None)
     peaks = [entry for entry in counters if entry.max_usage_bytes]
     peak = max(peaks, key=lambda entry: entry.max_usage_bytes or 0, default=None)
+    if peak is not None and largest is not None and (peak.max_usage_bytes or 0) < largest.working_set_bytes:
+        # It was counted before: cAdvisor looks every ten seconds or so.
+        peak, peaks = None, []
     evidence = (
         *(_now_evidence(entry) for entry in dict.fromkeys((own, largest)) if entry is not None),
         *(_peak_evidence(entry) for entry in (peak,) if entry is not None),
@@ -362,7 +359,8 @@ def _history_evidence(history: History) -> Iterator[Evidence]:
     for field_name, count in figures:
         if count is not None:
             yield Evidence(source="metrics", object="prometheus", field=field_name, value=_amount(count))
-    if history.oom_count is not None:
+    if history.oom_count:
+        # That none was seen says nothing.
         field_name = "increase(container_oom_events_total[7d])"
         yield Evidence(source="metrics", object="prometheus", field=field_name, value=str(history.oom_count))
 

@@ -187,6 +187,19 @@ def test_of_two_runs_of_one_container_the_larger_peak_counts() -> None:
     assert (usage.peak_bytes, usage.peak_pods) == (200 * MEBIBYTE, 1)
 
 
+def test_a_peak_below_what_is_used_now_is_an_old_one() -> None:
+    usage = usage_of(now(OWN, 100), counters(OWN, 3))
+    assert usage is not None
+    assert (usage.peak_bytes, usage.peak_pods, len(usage.evidence)) == (None, 0, 1)
+
+
+def test_that_no_kill_was_seen_is_no_evidence() -> None:
+    usage = usage_of(history=History(max_bytes=MEBIBYTE, oom_count=0))
+    assert usage is not None
+    assert len(usage.evidence) == 1
+    assert not [sentence for sentence in usage.sentences() if "OOM" in sentence]
+
+
 WEEK = History(max_bytes=400 * MEBIBYTE, p99_bytes=380 * MEBIBYTE, oom_count=5, pods=3, reach=timedelta(days=7))
 
 
@@ -228,9 +241,9 @@ def test_every_source_has_its_sentence() -> None:
     assert usage is not None
     assert list(usage.sentences()) == [
         "It uses 240Mi now, and the largest of 2 pods 250Mi (metrics API).",
-        "The limit was reached since the last start (cAdvisor): page cache does that too, and is given back.",
-        "At most 400Mi was used in the last 7d, and 380Mi or less in 99% of the time (Prometheus, 3 pods).",
-        "OOM kills counted in the last 7d: at least 5 (Prometheus, 3 pods).",
+        "cAdvisor saw the limit reached since the last start: page cache does that too, and is given back.",
+        "Prometheus saw at most 400Mi in use over 3 pods in the last 7d, and 380Mi or less in 99% of the time.",
+        "Prometheus saw OOM kills over 3 pods in the last 7d: at least 5.",
     ]
     assert [(entry.source, entry.object) for entry in usage.evidence] == [
         ("metrics", f"pod/{OWN}"),
@@ -251,13 +264,16 @@ def test_every_source_has_its_sentence() -> None:
         (usage_of(now(OTHER, 250)), "In other pods of the workload up to 250Mi is in use now (metrics API)."),
         (
             usage_of(counters(OWN, 100), counters(OTHER, 120)),
-            "At most 120Mi was used since the last start, page cache included (cAdvisor, 2 pods).",
+            "cAdvisor saw at most 120Mi in use since the last start over 2 pods, page cache included.",
         ),
         (
             usage_of(history=History(max_bytes=MEBIBYTE, reach=timedelta(days=2, hours=5))),
             "Prometheus has nothing of it from before 2d5h ago.",
         ),
-        (usage_of(history=History(max_bytes=MEBIBYTE)), "At most 1Mi was used as far as samples reach (Prometheus)."),
+        (
+            usage_of(history=History(max_bytes=MEBIBYTE)),
+            "Prometheus saw at most 1Mi in use as far as its samples reach.",
+        ),
     ],
 )
 def test_less_is_said_where_less_is_known(usage: Usage, sentence: str) -> None:
@@ -267,7 +283,7 @@ def test_less_is_said_where_less_is_known(usage: Usage, sentence: str) -> None:
 def test_a_whole_week_is_not_called_short() -> None:
     usage = usage_of(history=History(max_bytes=MEBIBYTE, reach=timedelta(days=7, minutes=-5)))
     assert usage is not None
-    assert list(usage.sentences()) == ["At most 1Mi was used in the last 7d (Prometheus)."]
+    assert list(usage.sentences()) == ["Prometheus saw at most 1Mi in use in the last 7d."]
 
 
 @pytest.mark.parametrize(

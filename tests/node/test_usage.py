@@ -148,7 +148,7 @@ def test_prometheus_tells_what_was_used_before_the_kill(
     assert ATE_BEFORE * MEBIBYTE <= most <= LIMIT * MEBIBYTE
     assert 0 < usual <= most
     assert finding["remedy"]["text"].endswith("is no more than that, so the real peak is not known.")
-    assert any("(Prometheus)" in sentence for sentence in finding["details"])
+    assert any(sentence.startswith("Prometheus saw at most ") for sentence in finding["details"])
     assert any(sentence.startswith("Prometheus has nothing of it from before ") for sentence in finding["details"])
 
 
