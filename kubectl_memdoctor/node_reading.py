@@ -21,7 +21,7 @@ from kubectl_memdoctor.evidence.kubelet_metrics import KubeletMetricsReader
 from kubectl_memdoctor.evidence.log_line import Writer
 from kubectl_memdoctor.evidence.log_listing import GROWING, LogFile, log_files
 from kubectl_memdoctor.evidence.metric_lines import metric_lines
-from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, merged
+from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, merged, read_whole
 from kubectl_memdoctor.evidence.stats_summary import read_summary
 from kubectl_memdoctor.node_logs.reading import read_stream
 
@@ -219,7 +219,10 @@ def _log_file(asking: _Asking, file: LogFile) -> NodeEvidence:
     tail_bytes = 0 if file.is_packed else newest
     with asking.noting(), asking.answer(f"logs/{file.name}", most_seconds=LOG_SECONDS, tail_bytes=tail_bytes) as answer:
         chunks = _from_first_whole_line(answer.chunks) if answer.is_tail else answer.chunks
-        return asking.read_log(chunks, file.name, file.writer)
+        asked, noted = asking.run.source.now(), len(asking.problems)
+        found = asking.read_log(chunks, file.name, file.writer)
+        is_whole = file.name in GROWING and len(asking.problems) == noted
+        return read_whole(found, asked) if is_whole else found
     return NodeEvidence()
 
 

@@ -186,6 +186,12 @@ def test_a_confirmed_kill_shows_the_kernels_line() -> None:
 
 GAPS = [
     ("whole", WHOLE_LOG, True),
+    ("read on the node since", dataclasses.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=NOW), True),
+    (
+        "read on the node too early",
+        dataclasses.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=END),
+        False,
+    ),
     ("of another node", dataclasses.replace(WHOLE_LOG, node="worker-2"), False),
     ("of no known node", dataclasses.replace(WHOLE_LOG, node=""), False),
     ("of the kubelet", dataclasses.replace(WHOLE_LOG, writer=Writer.KUBELET), False),
@@ -381,6 +387,18 @@ def test_a_raw_dmesg_is_put_in_time_by_the_nodes_start() -> None:
     index = EvidenceIndex(NodeEvidence(kills=(raw,), boots={"worker-1": started}))
     (found,) = index.of(convert(pod_of(), objects.Pod)).kills
     assert found.time == END
+
+
+def test_a_raw_dmesg_is_whole_by_the_nodes_start() -> None:
+    started = NOW - timedelta(hours=5)
+    raw = dataclasses.replace(
+        WHOLE_LOG, first=None, last=None, first_uptime_seconds=0.0, last_uptime_seconds=5 * 3600.0
+    )
+    pod = pod_of(ended=end_of("Error"))
+    evidence = NodeEvidence(spans=(raw,))
+    assert said(context(pod, evidence)) == [("container-killed-not-oom", "possible")]
+    timed = dataclasses.replace(evidence, boots={"worker-1": started})
+    assert said(context(pod, timed)) == [("container-killed-not-oom", "confirmed")]
 
 
 def test_the_time_line_joins_the_sources_by_the_nodes_clock() -> None:

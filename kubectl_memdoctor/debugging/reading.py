@@ -11,7 +11,7 @@ from kubectl_memdoctor.debugging.script import Section, sections
 from kubectl_memdoctor.debugging.session import PodRun
 from kubectl_memdoctor.evidence.container_listing import read_listing
 from kubectl_memdoctor.evidence.log_line import Writer
-from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, SandboxListing, merged
+from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, SandboxListing, merged, read_whole
 from kubectl_memdoctor.node_logs.reading import read_stream
 from kubectl_memdoctor.temporary.container_states import short
 
@@ -62,6 +62,8 @@ class _Printed:
             name, node = f"{section.source} (debug pod)", self.run.pod.node
             found = read_stream(self._chunks(section), name, now=self.now, node=node, writer=Writer.KERNEL)
             gaps = tuple(self._gaps(section))
+            # What it lacks stands among the gaps.
+            found = read_whole(found, self.now)
             yield replace(found, spans=tuple(replace(span, gaps=(*span.gaps, *gaps)) for span in found.spans))
 
     def reasons(self, *, is_listed: bool) -> Iterator[str]:

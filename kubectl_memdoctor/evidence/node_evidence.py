@@ -7,7 +7,7 @@ aware datetimes. Everything is found by pod uid and container id: names come bac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -222,6 +222,8 @@ class LogSpan:
     first_uptime_seconds: float | None = None
     last_uptime_seconds: float | None = None
     gaps: tuple[str, ...] = ()
+    read_until: datetime | None = None
+    """When it was read on the node itself: since its last line nothing had come until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,11 @@ def merged(parts: Iterable[NodeEvidence]) -> NodeEvidence:
     boots = {node: boot for part in everything for node, boot in part.boots.items()}
     starts = {node: start for part in everything for node, start in part.kubelet_starts.items()}
     return NodeEvidence(**lists, cgroup_versions=versions, boots=boots, kubelet_starts=starts)  # type: ignore[arg-type]
+
+
+def read_whole(evidence: NodeEvidence, until: datetime) -> NodeEvidence:
+    """Of a log that was read on its node up to its end, at that time."""
+    return replace(evidence, spans=tuple(replace(span, read_until=until) for span in evidence.spans))
 
 
 _LISTS = ("kills", "kubelet_ooms", "sandbox_failures", "runtime_ooms", "listings", "counters", "usages", "spans")

@@ -112,10 +112,18 @@ class EvidenceIndex:
             return kill
         return dataclasses.replace(kill, time=boot + timedelta(seconds=kill.uptime_seconds))
 
+    def _timed_span(self, span: LogSpan) -> LogSpan:
+        boot = self.whole.boots.get(span.node)
+        if span.first is not None or boot is None or span.first_uptime_seconds is None:
+            return span
+        last = span.first_uptime_seconds if span.last_uptime_seconds is None else span.last_uptime_seconds
+        first, end = (boot + timedelta(seconds=uptime) for uptime in (span.first_uptime_seconds, last))
+        return dataclasses.replace(span, first=first, last=end)
+
     def _kernel_spans(self, node: str, kills: Iterable[KernelKill]) -> Iterator[LogSpan]:
         """Of the pod's node: by its name, or since a kill in this very pod stands in the same log."""
         own_files = {line.file for kill in kills for line in kill.lines}
-        for span in self.whole.spans:
+        for span in map(self._timed_span, self.whole.spans):
             is_own = span.file in own_files if not span.node else same_host(node, span.node)
             if span.writer is Writer.KERNEL and is_own:
                 yield span
@@ -149,6 +157,6 @@ def is_watched(spans: Iterable[LogSpan], time: datetime) -> bool:
         and span.first is not None
         and span.last is not None
         and span.first <= time - REPORT_DELAY
-        and time + REPORT_DELAY <= span.last
+        and time + REPORT_DELAY <= max(span.last, span.read_until or span.last)
         for span in spans
     )
