@@ -51,6 +51,7 @@ docs: $(VENV)/installed
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m bench.recording
+	$(BIN)/python -m bench.node_logs
 	$(BIN)/python -m tests.cluster.build
 	PYTHONPATH=tests $(BIN)/python -m bench.api
 

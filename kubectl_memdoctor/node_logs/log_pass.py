@@ -140,21 +140,15 @@ class LogPass:
     def _next(self, block: Block, hits: Hits) -> _Entry | None:
         if self._place >= block.end:
             return None
-        hit = hits.after(self._place)
-        place = hit.start if hit else -1
+        place = hits.after(self._place)
         mark = self._kernel_mark()
         if mark is not None:
             other = block.data.find(mark, self._place, block.end)
-            if other >= 0 and (hit is None or other < place):
-                place, hit = other, None
+            place = other if other >= 0 and (place < 0 or other < place) else place
         if place < 0:
             return None
         start, end = _bounds(block, self._of.framing, self._place, place)
-        if hit is not None:
-            number = self.lines + hit.lines - block.data.count(b"\n", start, hit.start) + 1
-        else:
-            number = self._lines_before + block.data.count(b"\n", self._place, start) + 1
-        return _Entry(start, end, number)
+        return _Entry(start, end, self._lines_before + block.data.count(b"\n", self._place, start) + 1)
 
     def _kernel_mark(self) -> bytes | None:
         """What to look for besides needles: all of the kernel's lines (b"": every line) while a report is open and at a

@@ -77,34 +77,23 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-LETTERS = b"jUBDLSMOxbkgmdlro"
-"""What passes the sieve besides line breaks, rarest first in logs. Of each needle enough is left that few other lines
-look like it; with other letters the same lines are found, only later."""
-LEAST_LETTERS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A line with a needle: where it begins in its block, and how many lines of the block are before it."""
-
-    start: int
-    lines: int
+LETTERS = b"jUBDLSMOxbkgpfmdlroi"
+"""What passes the sieve besides line breaks: few letters, yet enough of every reader's needles that other lines rarely
+look like them. With other letters the same is found, only later."""
 
 
 class Sieve:
-    """Finds lines that hold a needle. In what the sieve leaves of a block it searches what it leaves of each needle;
-    only a line in which that is found is searched for the needles themselves."""
+    """Finds needles. In what the sieve leaves of a block it looks for what it leaves of each needle; only a needle of
+    which that is there is searched in the block itself."""
 
     def __init__(self, needles: Iterable[bytes]) -> None:
-        """Raises ValueError for a needle of which nothing is left."""
         self.needles = _shortest(needles)
         self._left_out = bytes(set(range(256)) - {*LETTERS, ord("\n")})
-        self.remains = _shortest(_up_to_rarest(self._sieved(needle)) for needle in self.needles)
-        if b"" in self.remains:
-            raise ValueError(f"nothing is left of one of {self.needles}")
+        self.remains = {needle: self._sieved(needle) for needle in self.needles}
 
     def hits(self, block: Block) -> Hits:
-        return Hits(block, self._sieved(block.data[: block.end]), self)
+        sieved = self._sieved(block.data[: block.end])
+        return Hits(block, sieved.count(b"\n"), [needle for needle, left in self.remains.items() if left in sieved])
 
     def _sieved(self, data: bytes) -> bytes:
         return data.translate(None, self._left_out)
@@ -116,61 +105,24 @@ def _shortest(needles: Iterable[bytes]) -> list[bytes]:
     return [one for one in every if not any(other in one for other in every if other != one)]
 
 
-def _up_to_rarest(letters: bytes) -> bytes:
-    """The end of a text is what `find` looks at first."""
-    ends = range(min(LEAST_LETTERS, len(letters)), len(letters) + 1)
-    end = min(ends, key=lambda end: LETTERS.index(letters[end - 1 : end])) if letters else 0
-    return letters[:end]
+class Hits:
+    """The places of needles in one block. Each needle is searched only from its last place on."""
 
-
-class _Places:
-    """The places of several texts, in order; each is searched only from its last place on."""
-
-    def __init__(self, data: bytes, texts: Iterable[bytes]) -> None:
-        self._data = data
-        self._next = [(place, text) for text in texts if (place := data.find(text)) >= 0]
+    def __init__(self, block: Block, lines: int, needles: Iterable[bytes]) -> None:
+        self.lines = lines
+        """Of the whole block."""
+        self._data, self._end = block.data, block.end
+        found = ((self._data.find(needle, 0, self._end), needle) for needle in needles)
+        self._next = [(place, needle) for place, needle in found if place >= 0]
         heapq.heapify(self._next)
 
     def after(self, start: int) -> int:
         """The first at or behind `start`, which never goes back; -1: there is none."""
         while self._next and self._next[0][0] < start:
-            text = self._next[0][1]
-            place = self._data.find(text, start)
+            needle = self._next[0][1]
+            place = self._data.find(needle, start, self._end)
             if place < 0:
                 heapq.heappop(self._next)
             else:
-                heapq.heapreplace(self._next, (place, text))
+                heapq.heapreplace(self._next, (place, needle))
         return self._next[0][0] if self._next else -1
-
-
-class Hits:
-    """Of one block, in order."""
-
-    def __init__(self, block: Block, sieved: bytes, sieve: Sieve) -> None:
-        self.lines = sieved.count(b"\n")
-        """Of the whole block."""
-        self._all = _found(block, sieved, sieve)
-        self._next = next(self._all, None)
-
-    def after(self, start: int) -> Hit | None:
-        """The first that begins at or behind `start`, which never goes back."""
-        while self._next is not None and self._next.start < start:
-            self._next = next(self._all, None)
-        return self._next
-
-
-def _found(block: Block, sieved: bytes, sieve: Sieve) -> Iterator[Hit]:
-    places = _Places(sieved, sieve.remains)
-    start = lines = passed = 0
-    while (place := places.after(passed)) >= 0:
-        for _ in range(sieved.count(b"\n", passed, place)):
-            start = block.data.find(b"\n", start) + 1
-            lines += 1
-        end = block.data.find(b"\n", start, block.end)
-        line = block.data[start : end if end >= 0 else block.end]
-        if any(needle in line for needle in sieve.needles):
-            yield Hit(start, lines)
-        passed = sieved.find(b"\n", place) + 1
-        if not passed:
-            return
-        start, lines = end + 1, lines + 1
