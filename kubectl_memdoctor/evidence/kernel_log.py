@@ -63,6 +63,9 @@ ADJACENT_SECONDS = 2.0
 """A decision may stand so far behind the memory table of a large node, and a kill behind its decision."""
 SILENT_SECONDS = 1.0
 """Two CPUs that report at the same time both go on within this."""
+LOOK_LINES = 64
+LOOK_SECONDS = 1.0
+"""So often it is looked after reports that have fallen silent."""
 MOST_REPORTS = 32
 MOST_REMEMBERED = 4096
 """Kills that are known again in a second copy of the same lines, and pids that the reaper may name."""
@@ -106,13 +109,14 @@ class KernelLogReader:
         b" kernel messages",
         b"imjournal: ",
     )
-    """A line with none of them is of no interest while no report is open. The last two are other writers' lines."""
+    """A line with none of them is of no interest while no report is open. The last two are of lines of other writers,
+    which say what was lost."""
 
     def __init__(self, node: str = "") -> None:
         self._node = node
         self._kept = KeptKills()
         self._reports: list[OomReport] = []
-        self._moment = Moment(0, None)
+        self._moment = self._looked = Moment(0, None)
         self._previous: tuple[str, float | None, object] | None = None
         self._part: _Part | None = None
         self._last_killed: OomReport | None = None
@@ -169,9 +173,11 @@ class KernelLogReader:
         self._previous = this
         self._moment = _moment(self._moment.line + 1, line)
         self._slab_lines = max(0, self._slab_lines - 1)
-        self._close_old()
         caller, text = split_caller(line.text[:LONGEST_LINE])
-        self._read_text(line, caller, text)
+        found = read_oom_line(text)
+        if self._reports and (found is not None or not self._moment.is_within(LOOK_LINES, LOOK_SECONDS, self._looked)):
+            self._close_old()
+        self._read_text(line, caller, text, found)
 
     def finish(self) -> None:
         """The log ends here."""
@@ -183,8 +189,7 @@ class KernelLogReader:
 
     # Lines in parts
 
-    def _read_text(self, line: LogLine, caller: str, text: str) -> None:
-        found = read_oom_line(text)
+    def _read_text(self, line: LogLine, caller: str, text: str, found: OomLine | None) -> None:
         part = self._part
         if part is not None and part.caller == caller and found is None and self._joins(part, text):
             return
@@ -556,6 +561,7 @@ class KernelLogReader:
 
     def _begin(self, caller: str) -> OomReport:
         report = OomReport(caller, self._moment, self._moment)
+        self._looked = self._moment
         self._reports.append(report)
         if len(self._reports) > MOST_REPORTS:
             self._close(self._reports.pop(0))
@@ -569,8 +575,7 @@ class KernelLogReader:
             report.keep_line(proof)
 
     def _close_old(self) -> None:
-        if not self._reports:
-            return
+        self._looked = self._moment
         kept = [report for report in self._reports if self._is_alive(report)]
         if len(kept) < len(self._reports):
             old = [report for report in self._reports if report not in kept]

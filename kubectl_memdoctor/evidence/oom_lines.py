@@ -213,7 +213,7 @@ def read_oom_line(text: str) -> OomLine | None:
     named = _by_middle(text)
     if named is not None:
         return named
-    for start, reader in _BY_START:
+    for start, reader in _BY_LETTER.get(text[:1], ()):
         if text.startswith(start) and (line := reader(text)) is not None:
             return line
     return None
@@ -228,7 +228,7 @@ _CALLER = re.compile(r"\[ {0,6}([TC]\d{1,10})\] ?")
 
 def split_caller(text: str) -> tuple[str, str]:
     """Who printed it (thread or CPU, where CONFIG_PRINTK_CALLER says so), and the rest."""
-    found = _CALLER.match(text)
+    found = _CALLER.match(text) if text.startswith("[") else None
     return (found[1], text[found.end() :]) if found else ("", text)
 
 
@@ -525,3 +525,7 @@ _BY_START: tuple[tuple[str, Callable[[str], OomLine | None]], ...] = (
     ("Missed ", _lost),
     ("imjournal: ", _lost),
 )
+_BY_LETTER = {
+    letter: tuple(entry for entry in _BY_START if entry[0][0] == letter)
+    for letter in {start[0] for start, _ in _BY_START}
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_path
 from kubectl_memdoctor.evidence.failure_tally import shortened
@@ -66,8 +67,7 @@ def victim_kind(name: str) -> VictimKind:
     return VictimKind.RUNTIME_INIT if is_runtime else VictimKind.PROCESS
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """`seconds` by the log's own clock, None where it has none; `is_exact`: finer than seconds."""
 
     line: int

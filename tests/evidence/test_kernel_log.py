@@ -13,7 +13,7 @@ import pytest
 from kubectl_memdoctor.evidence import kept_kills
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.kept_kills import KeptKills, KillKey
-from kubectl_memdoctor.evidence.kernel_log import OPEN_LINES, KernelLogReader
+from kubectl_memdoctor.evidence.kernel_log import LOOK_LINES, OPEN_LINES, KernelLogReader
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import MOST_LINES, MOST_TASKS, KernelKill, Task, VictimKind
 from kubectl_memdoctor.evidence.oom_lines import (
@@ -673,7 +673,7 @@ def test_a_report_without_an_end_closes() -> None:
     header_line, *_ = report(NEW, Oom())
     reader.read(LogLine(header_line))
     assert reader.is_open
-    for number in range(OPEN_LINES + 1):
+    for number in range(OPEN_LINES + LOOK_LINES + 1):
         reader.read(LogLine(f"nothing {number}"))
     assert not reader.is_open
     timed, late = logged([header_line, "later"])
