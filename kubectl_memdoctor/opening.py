@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,10 @@ THOROUGH_SECONDS = 40.0
 https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/kubelet_server_journal.go"""
 
 
+TAKEN_LATER = timedelta(days=1)
+"""How much newer than a recording the logs may be that come with it: it settles the year where a log names none."""
+
+
 def node_look(line: CommandLine, source: Source, *, by_default: bool) -> NodeLook:
     """What the files of --node-log say, and whether nodes are asked: as --node-evidence says, else `by_default`."""
     from kubectl_memdoctor.diagnosis import NodeLook
@@ -91,7 +96,8 @@ def _node_logs(line: CommandLine, source: Source) -> tuple[NodeEvidence, tuple[s
     from kubectl_memdoctor.node_logs.files import open_logs
     from kubectl_memdoctor.node_logs.reading import read_node_logs
 
-    logs = read_node_logs(open_logs(paths, sys.stdin.buffer if sys.stdin else None), now=source.now())
+    newest = source.now() + TAKEN_LATER
+    logs = read_node_logs(open_logs(paths, sys.stdin.buffer if sys.stdin else None), now=newest)
     return logs.evidence, logs.problems
 
 

@@ -34,7 +34,7 @@ GIVEN_NAMESPACE: tuple[Right, ...] = (
 SAVING: tuple[Right, ...] = ((CONFIG_MAPS, ("get", "create", "patch")),)
 
 INTRODUCTION = """\
-`calibrate` is the only command that writes, so its rights are not in the [roles of the others](rbac.md): give them to
+`calibrate` writes, so its rights are not in the [roles of the others](rbac.md): give them to
 those few who may run pods on any node. It never reads or writes a Secret, and changes nothing that it has not made
 itself, but for the ConfigMap of `--save`. [calibrate.md](calibrate.md) says what it makes."""
 

@@ -44,7 +44,7 @@ def test_the_writer_is_imported_by_nothing_else() -> None:
     assert outside(found) == {"commands/calibrate.py"}
 
 
-@pytest.mark.parametrize("package", WRITERS.keys() - {"temporary"})
+@pytest.mark.parametrize("package", sorted(WRITERS.keys() - {"temporary"}))
 def test_what_writes_is_imported_by_nothing_else(package: str) -> None:
     modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
     found = {name for module in modules for name in importers(f"kubectl_memdoctor.{package}.{module}")}
