@@ -56,7 +56,7 @@ bench: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m bench.api
 
 goldens: $(VENV)/installed-test
-	$(BIN)/pytest -q tests/test_cases.py --update-goldens
+	$(BIN)/pytest -q tests/test_cases.py tests/test_log_cases.py --update-goldens
 	PYTHONPATH=tests $(BIN)/python -m node.matrix --again
 
 $(VENV)/bin/python:
