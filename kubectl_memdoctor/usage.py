@@ -96,8 +96,9 @@ class Usage:
 
         cAdvisor's peak counts only where Prometheus says nothing: page cache makes it larger than the need.
         """
-        seen = [*self._observed_now(), *self._observed_past()]
-        return max(seen, key=lambda entry: entry.bytes, default=None)
+        # Of two that are the same in words, the one that looks back says more.
+        seen = [*self._observed_past(), *self._observed_now()]
+        return max(seen, key=lambda entry: entry.bytes // _MEBIBYTE, default=None)
 
     def _observed_now(self) -> Iterator[Observed]:
         if self.most_now_bytes is None:

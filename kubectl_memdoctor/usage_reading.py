@@ -151,12 +151,13 @@ def history_expression(workload: WorkloadPods) -> str:
     used, killed = f"container_memory_working_set_bytes{chosen}", f"container_oom_events_total{chosen}"
     days = f"{PERIOD.days}d"
     times = f"timestamp({used})"
+    first_seen = (f"min_over_time({times}[{days}:5m])", f"min_over_time({times}[10m:15s])", times)
     figures = {
         "max": f"max by (container) (max_over_time({used}[{days}]))",
         "p99": f"max by (container) (quantile_over_time(0.99, {used}[{days}]))",
         "pods": f"count by (container) (count by (container, pod) (count_over_time({used}[{days}])))",
-        # A sample counts for five minutes: no step may be wider. What is younger may lie between two steps.
-        "first": f"min by (container) (min_over_time({times}[{days}:5m]) or min_over_time({times}[10m:15s]))",
+        # A sample counts for five minutes: no step may be wider. What is younger than a step may lie between two.
+        "first": f"min by (container) ({' or '.join(first_seen)})",
         "oom": f"sum by (container) (increase({killed}[{days}]))",
     }
     return " or ".join(f'label_replace({text}, "figure", "{name}", "", "")' for name, text in figures.items())

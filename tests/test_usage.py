@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -222,6 +223,14 @@ WEEK = History(max_bytes=400 * MEBIBYTE, p99_bytes=380 * MEBIBYTE, oom_count=5, 
         (usage_of(now(OWN, 100), history=WEEK), "the peak of 400Mi over 3 pods in the last 7d (Prometheus)"),
         # Page cache: what Prometheus has of the working set is nearer to the need.
         (usage_of(counters(OWN, 900, 1024), history=WEEK), "the peak of 400Mi over 3 pods in the last 7d (Prometheus)"),
+        (
+            usage_of(now(OWN, 400), history=replace(WEEK, max_bytes=400 * MEBIBYTE + 5)),
+            "the peak of 400Mi over 3 pods in the last 7d (Prometheus)",
+        ),
+        (
+            usage_of(now(OWN, 400), history=replace(WEEK, max_bytes=400 * MEBIBYTE)),
+            "the peak of 400Mi over 3 pods in the last 7d (Prometheus)",
+        ),
         (usage_of(now(OWN, 410), history=WEEK), "the 410Mi in use now (metrics API)"),
         (
             usage_of(history=History(max_bytes=MEBIBYTE, pods=1, reach=timedelta(hours=2))),

@@ -150,11 +150,11 @@ def _scraping(plane: ControlPlane, node: str) -> Json:
     return {"global": {"scrape_interval": f"{SCRAPE_SECONDS}s"}, "scrape_configs": [job]}
 
 
-def pods_scraped() -> set[str]:
-    """The names of the pods that Prometheus has samples of."""
-    query = urlencode({"query": 'count by (pod) (container_memory_working_set_bytes{container!=""})'})
+def most_scraped() -> dict[str, int]:
+    """Pod -> the most that Prometheus has seen it use, in bytes."""
+    query = urlencode({"query": 'max by (pod) (max_over_time(container_memory_working_set_bytes{container!=""}[1h]))'})
     answer = urllib3.request("GET", f"{PROMETHEUS_URL}/api/v1/query?{query}").json()
-    return {series["metric"]["pod"] for series in answer["data"]["result"]}
+    return {series["metric"]["pod"]: int(series["value"][1]) for series in answer["data"]["result"]}
 
 
 def wait_until(met: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ from cluster.memdoctor import Shell
 
 from .cluster import NodeCluster
 from .images import APP
-from .meters import PROMETHEUS_URL, metrics_api, pods_measured, pods_scraped, prometheus_of, wait_until
+from .meters import PROMETHEUS_URL, metrics_api, most_scraped, pods_measured, prometheus_of, wait_until
 from .programs import Generation, generation
 
 MEBIBYTE = 1 << 20
@@ -122,8 +122,14 @@ def scraped(
     cluster: NodeCluster, api: Api, node: str, eaters: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     with prometheus_of(cluster.plane, node, tmp_path_factory.mktemp("prometheus")):
-        wait_until(lambda: _names(api, NEAR) | _names(api, KILLED) <= pods_scraped())
+        wait_until(lambda: _saw(api, NEAR, EATEN) and _saw(api, KILLED, ATE_BEFORE))
         yield
+
+
+def _saw(api: Api, app: str, mebibytes: int) -> bool:
+    """Whether Prometheus saw each pod use so much."""
+    seen = most_scraped()
+    return all(seen.get(name, 0) >= mebibytes * MEBIBYTE for name in _names(api, app))
 
 
 def test_the_metrics_api_tells_who_is_near_the_limit(shell: Shell, api: Api, metrics: None) -> None:
