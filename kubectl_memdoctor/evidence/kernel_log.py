@@ -87,6 +87,9 @@ _ORDER = (
 _STAGES: Mapping[type, int] = {kind: stage for stage, kinds in enumerate(_ORDER) for kind in kinds}
 """In every version's reports lines of these kinds stand in this order."""
 
+_OF_OOM_ONLY = (LimitReached, Counter, Stats, TableHead, Summary, Chosen)
+"""Of these lines; the others stand in reports of warnings and failed allocations as well."""
+
 _FOLLOWS: Mapping[type, tuple[type, ...]] = {
     InvokerCpuset: (Invoked,),
     Running: (Invoked, InvokerCpuset),
@@ -303,7 +306,7 @@ class KernelLogReader:
 
     def _limit(self, line: LogLine, caller: str, found: LimitReached) -> None:
         def fits(one: OomReport) -> bool:
-            return one.limit is None and one.memory is None and not one.is_decided and not one.is_global
+            return one.limit is None and one.memory is None and not one.is_decided
 
         report = (
             self._owner(caller, found, lambda one: fits(one) and one.is_invoked_in(found.task_path))
@@ -327,7 +330,7 @@ class KernelLogReader:
 
         early = self._killed_early(caller, found.pid, lambda one: one.summary is None)
         report = (
-            self._owner(caller, found, lambda one: fits(one) and found.pid in one.pids)
+            self._owner(caller, found, lambda one: fits(one) and found.pid in one.listed)
             or (early if early and early.has_header else None)
             or self._next_to(caller, found, lambda one: fits(one) and self._may_list(one))
             or early
@@ -346,7 +349,7 @@ class KernelLogReader:
         early = self._killed_early(caller, pid, lambda one: one.chosen is None)
         report = (
             self._owner(caller, found, lambda one: fits(one) and pid == one.decided_pid)
-            or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
+            or self._owner(caller, found, lambda one: fits(one) and pid in one.listed)
             or self._owner(caller, found, lambda one: fits(one) and pid == one.invoker_pid)
             or (early if early and early.has_header else None)
             or self._next_to(caller, found, lambda one: fits(one) and self._may_list(one))
@@ -425,9 +428,9 @@ class KernelLogReader:
 
         return (
             self._owner(caller, found, lambda one: fits(one) and one.has_decided_on(pid))
-            or self._owner(caller, found, lambda one: fits(one) and one.is_decided and pid in one.pids)
+            or self._owner(caller, found, lambda one: fits(one) and one.is_decided and pid in one.listed)
             or self._group_of(caller, found)
-            or self._owner(caller, found, lambda one: fits(one) and pid in one.pids)
+            or self._owner(caller, found, lambda one: fits(one) and pid in one.listed)
             or self._next_to(caller, found, expects)
         )
 
@@ -450,7 +453,7 @@ class KernelLogReader:
             return None
         first = next(iter(report.victims.values()), None)
         is_alike = first is None or first.oom_score_adj == found.task.oom_score_adj
-        return report if is_alike or found.task.pid in report.pids else None
+        return report if is_alike or found.task.pid in report.listed else None
 
     def _group(self, line: LogLine, caller: str, found: GroupKill) -> None:
         report = self._last_killed
@@ -486,7 +489,7 @@ class KernelLogReader:
         """Its newest victim was the first one of another group: a group is only named after its first victim."""
         fresh = self._begin(caller)
         newest = next(reversed(report.victims), None)
-        if len(report.victims) > report.group_victims and newest not in report.pids:
+        if len(report.victims) > report.group_victims and newest not in report.listed:
             pid, task = report.victims.popitem()
             fresh.victims[pid] = task
             fresh.killed_globally, fresh.killed_at = report.killed_globally, report.killed_at
@@ -538,7 +541,7 @@ class KernelLogReader:
         awaiting = [report for report in open_ones if report.stage <= stage]
         if isinstance(found, Stats):
             awaiting = [report for report in awaiting if report.fits_path(found.path)]
-        if not awaiting:
+        if not awaiting and isinstance(found, _OF_OOM_ONLY):
             for report in open_ones:
                 self._reports.remove(report)
                 self._close(report)
@@ -555,7 +558,7 @@ class KernelLogReader:
         """Whether a task may be chosen that is not in the report's table, as a thread is not: the kill line will tell.
         Some logs have no tables (vm.oom_dump_tasks), and of some only those lines were kept that name limits and kills;
         elsewhere a report without a table has lost it, and maybe more."""
-        if report.pids:
+        if report.listed:
             return True
         return not self._has_tables and (report.is_excerpt or report.last in (Stats, NodeMemory))
 

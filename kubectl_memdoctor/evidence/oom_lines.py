@@ -329,7 +329,7 @@ def _stats(text: str) -> OomLine | None:
 # The task table
 
 _TABLE_HEAD = re.compile(r"\[ {1,4}pid {1,4}\] {1,8}(uid .{1,200}\bname)$")
-_TABLE_ROW = re.compile(r"\[ {0,10}(\d{1,10})\] {1,16}(\S.*)", re.DOTALL)
+_TABLE_ROW = re.compile(r"\[ {0,10}(\d{1,10})\] {1,16}(\d{1,10} {1,16}\d.*)", re.DOTALL)
 
 
 def _of_table(text: str) -> OomLine | None:

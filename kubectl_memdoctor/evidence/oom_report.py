@@ -22,7 +22,8 @@ from kubectl_memdoctor.evidence.oom_lines import (
 
 MOST_VICTIMS = 256
 """Of one memory.oom.group; more are killed, but no longer listed."""
-MOST_PIDS = 100_000
+MOST_LISTED = 50_000
+"""Tasks of one table."""
 
 PAGE_SIZES = (4096, 16384, 65536)
 """Bytes, of the kernels that nodes run: x86 has the first, arm64 any of them, ppc64le the last."""
@@ -103,10 +104,10 @@ class OomReport:
     kernel_memory_bytes: int | None = None
     shows_node_memory: bool = False
     columns: tuple[str, ...] = ()
-    pids: set[int] = field(default_factory=set)
+    listed: dict[int, int | None] = field(default_factory=dict)
+    """The table's pids -> their total-vm in pages."""
     largest: list[tuple[int, int, ListedTask]] = field(default_factory=list)
     """A heap of the MOST_TASKS largest."""
-    total_vm: dict[int, int] = field(default_factory=dict)
     summary: Summary | None = None
     chosen: Chosen | None = None
     victims: dict[int, Task] = field(default_factory=dict)
@@ -175,17 +176,17 @@ class OomReport:
 
     def has_decided_on(self, pid: int) -> bool:
         """Only a decision that stands in one line with the cgroup goes without the table."""
-        return pid == self.decided_pid and (self.summary is not None or not self.pids or pid in self.pids)
+        return pid == self.decided_pid and (self.summary is not None or not self.listed or pid in self.listed)
 
     def may_kill(self, name: str) -> bool:
         """Whether it may kill one of this name, who is in no table, in place of whom it chose: a thread of it, or,
         before 5.2, a child."""
         if self.chosen is not None and self.summary is None:
-            return not self.pids and not self.is_mixed
+            return not self.listed and not self.is_mixed
         return self.summary is not None and (name == self.summary.name or self.summary.pid is None)
 
     def names(self, pid: int) -> bool:
-        return pid == self.decided_pid or pid in self.pids
+        return pid == self.decided_pid or pid in self.listed
 
     def is_invoked_in(self, path: str) -> bool:
         return bool(self.invoker_cpuset) and self.invoker_cpuset in path.split("/")
@@ -196,16 +197,14 @@ class OomReport:
             self.lines.append(shortened(line))
 
     def list_task(self, task: ListedTask) -> None:
-        if len(self.pids) >= MOST_PIDS:
+        if len(self.listed) >= MOST_LISTED:
             return
-        self.pids.add(task.pid)
-        if task.total_vm is not None:
-            self.total_vm[task.pid] = task.total_vm
-        entry = (task.rss, -len(self.pids), task)
+        self.listed[task.pid] = task.total_vm
+        entry = (task.rss, -len(self.listed), task)
         if len(self.largest) < MOST_TASKS:
             heapq.heappush(self.largest, entry)
-        else:
-            heapq.heappushpop(self.largest, entry)
+        elif entry > self.largest[0]:
+            heapq.heapreplace(self.largest, entry)
 
     def add_victim(self, line: LogLine, killed: Killed, at: Moment) -> None:
         if not self.victims:
@@ -224,7 +223,7 @@ class OomReport:
     def page_size(self) -> int | None:
         """Bytes: a victim's total-vm stands in kB in its kill line, in pages in the table."""
         for pid, task in self.victims.items():
-            pages, size = self.total_vm.get(pid), task.total_vm_bytes
+            pages, size = self.listed.get(pid), task.total_vm_bytes
             if pages and size and size // pages in PAGE_SIZES:
                 return size // pages
         return None
