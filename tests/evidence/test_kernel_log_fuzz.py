@@ -21,7 +21,7 @@ from .kernel_lines.reports import KERNELS, Kernel, Oom, Process, report, suppres
 
 POOL = tuple(f"{number:08x}-1111-4222-8333-444444444444" for number in range(6))
 
-comms = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=15).filter(
+comms = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=15).filter(
     lambda name: name == name.strip()
 ) | st.sampled_from(("java", "runc:[2:INIT]", "a) b (c", "x, y", "5", "exe", "pause", "my app", "[kworker]"))
 kernels = st.sampled_from(list(KERNELS.values()))
