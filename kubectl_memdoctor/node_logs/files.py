@@ -111,6 +111,8 @@ def _reason(error: Exception) -> str:
 _OF_CONTAINERS = frozenset({"pods", "containers"})
 """Folders in which lie what containers print: /var/log/pods and its like, and of dumps."""
 _HOST_FILES = ("etc/hostname", "sos_commands/host/hostname", "sos_commands/general/hostname", "hostname")
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""What a file is does not depend on when its lines were written."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
@@ -180,7 +182,7 @@ class _Folder:
         name = str(path)
         broken: list[BrokenOffError] = []
         head, _ = peeked(_until_broken(path, broken), HEAD_BYTES)
-        recognised = recognise(head, name, now=datetime.now(UTC))
+        recognised = recognise(head, name, now=_ANY_TIME)
         if recognised.is_of_nodes:
             return _file(path, name, _node_in(path.relative_to(self._root)) or node)
         if broken and not head:
