@@ -331,6 +331,9 @@ def _by_kernel(pod: PodContext, end: ContainerEnd, kernel: KernelKill) -> Kill:
     """The kernel names the run's cgroup and the limit that was reached."""
     if end.terminated.exit_code != SIGKILL_EXIT:
         return Kill(end, Killer.CHILD, Confidence.CONFIRMED, kernel=kernel)
+    if kernel.level is Level.OTHER and kernel.oom_cgroup is None:
+        # A rate-limited report: whom it killed, and no more.
+        return dataclasses.replace(_marked(pod, end), kernel=kernel)
     killer = _KILLERS.get(kernel.level, Killer.NODE)
     if killer is Killer.POD and _is_alone(pod, end.container):
         killer = Killer.CONTAINER

@@ -30,6 +30,7 @@ LEVEL_WORDS = {
     Level.OTHER: "the limit of a cgroup around the node's pods",
 }
 """Completes "the kernel killed it at ..."."""
+UNNAMED_LEVEL = "a limit that its report does not name"
 
 
 def kills_of_run(pod: PodContext, end: ContainerEnd) -> tuple[KernelKill, ...]:
@@ -99,6 +100,11 @@ def _is_near(kill: KernelKill, end: ContainerEnd, apart: timedelta) -> bool:
     return finished is not None and kill.time is not None and kill.zone_known and abs(kill.time - finished) <= apart
 
 
+def level_words(kill: KernelKill) -> str:
+    is_named = kill.level is not Level.OTHER or kill.oom_cgroup is not None
+    return LEVEL_WORDS[kill.level] if is_named else UNNAMED_LEVEL
+
+
 def kernel_evidence(pod: PodContext, kill: KernelKill) -> Iterator[Evidence]:
     """The report's own lines."""
     for line in kill.lines:
@@ -135,7 +141,7 @@ def kernel_sentences(kill: KernelKill) -> Iterator[str]:
     victims = ", ".join(dict.fromkeys(task.name for task in kill.victims))
     whom = f"killed {victims}" if victims else "found nothing left to kill"
     together = " and all processes with it (memory.oom.group)" if kill.group else ""
-    yield f"The node's kernel {whom}{together} at {LEVEL_WORDS[kill.level]}{amounts(kill)}."
+    yield f"The node's kernel {whom}{together} at {level_words(kill)}{amounts(kill)}."
     largest = [task for task in kill.tasks if task.rss_bytes][:MOST_TASKS_NAMED]
     if len(largest) > 1:
         named = ", ".join(f"{task.name} {kernel_size(task.rss_bytes or 0)}" for task in largest)

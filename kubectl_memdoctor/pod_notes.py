@@ -23,7 +23,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
 )
 from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import Note, PodNotes
-from kubectl_memdoctor.kernel_verdict import LEVEL_WORDS, amounts
+from kubectl_memdoctor.kernel_verdict import amounts, level_words
 from kubectl_memdoctor.logged_pods import is_cut, short
 
 OUTSIDE = "outside of pods"
@@ -82,7 +82,7 @@ def _kernel(kills: Sequence[KernelKill], names: Mapping[str, str]) -> Iterator[N
         victims = ", ".join(_victims(members)) or "nothing that could be killed"
         together = " and all processes with it" if newest.group else ""
         where = _where(members, names, _kind(newest, inhabited))
-        text = f"killed {victims}{together}{where} at {LEVEL_WORDS[newest.level]}{amounts(newest)}"
+        text = f"killed {victims}{together}{where} at {level_words(newest)}{amounts(newest)}"
         note = _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
         yield dataclasses.replace(note, or_more=is_cut(members))
 

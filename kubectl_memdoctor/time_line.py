@@ -15,7 +15,7 @@ from kubectl_memdoctor.context import PodContext
 from kubectl_memdoctor.evidence.node_evidence import KernelKill
 from kubectl_memdoctor.evidence.pod_join import bare_id, container_ids
 from kubectl_memdoctor.finding import TimeLine, TimeLineEntry
-from kubectl_memdoctor.kernel_verdict import LEVEL_WORDS
+from kubectl_memdoctor.kernel_verdict import level_words
 from kubectl_memdoctor.objects import Event
 
 NOTABLE_SKEW = timedelta(seconds=5)
@@ -78,7 +78,7 @@ def _of_kernel(pod: PodContext, shift: timedelta | None) -> Iterator[_Moment]:
         where = names.get(kill.container_id)
         inside = f" in {where}" if where else ""
         moment = kill.time if kill.zone_known or shift is None else kill.time + shift
-        yield _Moment(moment, "kernel", f"killed {victims}{inside} at {LEVEL_WORDS[kill.level]}")
+        yield _Moment(moment, "kernel", f"killed {victims}{inside} at {level_words(kill)}")
 
 
 def _of_logs(pod: PodContext) -> Iterator[_Moment]:
