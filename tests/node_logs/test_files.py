@@ -49,7 +49,7 @@ def names(folder: Path, sources: list[LogSource]) -> list[str]:
         ("var/log/messages", KERNEL),
         ("var/log/messages-20261122", KERNEL.replace(b"kernel:", b"sshd[7]:")),
         ("var/log/kern.log", KERNEL),
-        ("nodes/worker-1/worker-1_logs_kubelet.gz", gzip.compress(KLOG)),
+        ("nodes/worker-1/worker-1_logs_kubelet.gz", gzip.compress(KLOG, mtime=0)),
         ("host_service_logs/masters/kubelet_service.log", b"master-0 " + KERNEL.replace(b"kernel:", b"kubelet[7]:")),
         ("kubelet.json", b'{"ts":1554106927381.37,"caller":"x.go:1","v":0,"msg":"x"}\n'),
         ("containerd.log", b'time="2026-11-28T18:45:27+08:00" level=info msg="x"\n'),
@@ -77,7 +77,7 @@ def test_a_folder_s_logs_are_known_by_what_stands_in_them(tmp_path: Path, name: 
         ("app.log", b"2026-11-28T10:45:27Z listening\n"),
         ("var/log/pods/default_web_1/app/0.log", b"2026-11-28T10:45:27Z stderr F " + DMESG),
         ("namespaces/default/pods/web/logs/current.log", KLOG),
-        ("image.gz", gzip.compress(bytes(range(256)) * 10)),
+        ("image.gz", gzip.compress(bytes(range(256)) * 10, mtime=0)),
     ],
 )
 def test_what_else_is_in_a_folder_is_passed_over(tmp_path: Path, name: str, data: bytes) -> None:
@@ -106,7 +106,7 @@ def test_the_node_s_name_shows_from_the_layout(tmp_path: Path, files: Mapping[st
 
 def test_rotated_logs_come_in_the_order_of_time(tmp_path: Path) -> None:
     files = ("syslog", "syslog.1", "syslog.10.gz", "syslog.2.gz", "messages-20261115", "messages", "messages-20261101")
-    lay(tmp_path, {name: gzip.compress(KERNEL) if name.endswith("gz") else KERNEL for name in files})
+    lay(tmp_path, {name: gzip.compress(KERNEL, mtime=0) if name.endswith("gz") else KERNEL for name in files})
     sources, _, _ = opened(tmp_path)
     assert names(tmp_path, sources) == [
         "messages-20261101",
@@ -199,7 +199,7 @@ def test_a_folder_s_binary_journals_are_named_once(tmp_path: Path) -> None:
 
 
 def test_a_packed_log_that_is_cut_off_is_still_a_log(tmp_path: Path) -> None:
-    packed = gzip.compress(DMESG * 50_000)[:-30]
+    packed = gzip.compress(DMESG * 50_000, mtime=0)[:-30]
     sources, problems, _ = opened(lay(tmp_path, {"dmesg.gz": packed}))
     assert (len(sources), problems) == (1, [])
 
