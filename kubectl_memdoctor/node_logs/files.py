@@ -17,11 +17,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from kubectl_memdoctor.node_logs.prefilter import BLOCK_BYTES
 from kubectl_memdoctor.node_logs.recognition import HEAD_BYTES, Kind, recognise
 from kubectl_memdoctor.node_logs.unpacking import BrokenOffError, peeked, plain
 
 STANDARD_INPUT = "-"
-CHUNK_BYTES = 1 << 20
 
 
 class CannotReadError(BrokenOffError):
@@ -96,7 +96,7 @@ def _file_chunks(path: Path) -> Iterator[bytes]:
 
 def _chunks(file: BinaryIO | FileIO) -> Iterator[bytes]:
     try:
-        while chunk := file.read(CHUNK_BYTES):
+        while chunk := file.read(BLOCK_BYTES):
             yield chunk
     except (OSError, ValueError) as error:
         raise CannotReadError(_reason(error)) from None

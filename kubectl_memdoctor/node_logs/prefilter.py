@@ -77,9 +77,9 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-LETTERS = b"jUBDLSMOxbkgpfmdlroi"
-"""What passes the sieve besides line breaks: few letters, yet enough of every reader's needles that other lines rarely
-look like them. With other letters the same is found, only later."""
+LETTERS = b"DLMOUdfghjlmouxy"
+"""What passes the sieve besides line breaks: little of a log, yet so much of most needles that other lines rarely look
+like them. Found by trying on logs of kernel, kubelet and runtimes; with other letters the same is found, only later."""
 
 
 class Sieve:
@@ -89,13 +89,13 @@ class Sieve:
     def __init__(self, needles: Iterable[bytes]) -> None:
         self.needles = _shortest(needles)
         self._left_out = bytes(set(range(256)) - {*LETTERS, ord("\n")})
-        self.remains = {needle: self._sieved(needle) for needle in self.needles}
+        self.remains = {needle: self.sieved(needle) for needle in self.needles}
 
     def hits(self, block: Block) -> Hits:
-        sieved = self._sieved(block.data[: block.end])
+        sieved = self.sieved(block.data[: block.end])
         return Hits(block, sieved.count(b"\n"), [needle for needle, left in self.remains.items() if left in sieved])
 
-    def _sieved(self, data: bytes) -> bytes:
+    def sieved(self, data: bytes) -> bytes:
         return data.translate(None, self._left_out)
 
 
