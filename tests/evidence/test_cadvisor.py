@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -219,3 +220,46 @@ def test_a_line_that_is_far_too_long_is_left_out() -> None:
         b"b 2",
         b"c 3",
     ]
+
+
+def recorded(name: str) -> dict[tuple[str, str], ContainerCounters]:
+    """(pod, container) -> its counters, as real kubelets told them."""
+    reader = CadvisorReader("worker-1")
+    for each in metric_lines([(Path(__file__).parent / "kubelet_answers" / name).read_bytes()]):
+        reader.read_line(each)
+    counters = reader.evidence().counters
+    found = {(each.pod, each.container): each for each in counters}
+    assert len(found) == len(counters)
+    return found
+
+
+def test_a_recorded_kill_below_a_container() -> None:
+    found = recorded("cadvisor-v2.txt")
+    assert {place: each.oom_events for place, each in found.items()} == {
+        ("", ""): 0,
+        ("alone", ""): 0,
+        ("alone", "POD"): 0,
+        ("alone", "app"): 1,
+        ("quiet", ""): 0,
+        ("quiet", "POD"): 0,
+        ("quiet", "app"): 0,
+    }
+    app = found["alone", "app"]
+    assert app.cgroup is not None
+    assert app.cgroup.pod_uid == "09426b9f-7031-46e6-abc5-32b59fa13a01"
+    assert app.cgroup.container_id == "69252a9484982842658eeb462d1ff06774076aec3a56e57dc1f85c4f2a23acee"
+    assert (app.usage_bytes, app.max_usage_bytes, app.limit_bytes) == (319_488, 17_121_280, 96 << 20)
+    assert {each.failcnt for each in found.values()} == {None}
+
+
+def test_a_recorded_limit_that_was_hit() -> None:
+    """It was the pod's, for the sandbox counts in there too; and nobody counted the kill."""
+    found = recorded("cadvisor-v1.txt")
+    assert {place: each.failcnt for place, each in found.items() if place[0] == "child-v1"} == {
+        ("child-v1", ""): 35,
+        ("child-v1", "POD"): None,
+        ("child-v1", "app"): None,
+    }
+    of_pod = found["child-v1", ""]
+    assert (of_pod.max_usage_bytes, of_pod.limit_bytes, of_pod.oom_events) == (32 << 20, 32 << 20, 0)
+    assert (found["child-v1", "POD"].limit_bytes, found["child-v1", "app"].limit_bytes) == (None, 32 << 20)

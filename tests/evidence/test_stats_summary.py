@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,19 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["node", "pods"]), JSON))
 def test_nothing_in_it_stops_it(content: object) -> None:
     read(content)
+
+
+def test_a_recorded_summary() -> None:
+    """Recorded on 2026-11-28 from a kubelet 1.37.2 with containerd 2.2.9, Linux 6.1.0-50, cgroup v2; what is not memory
+    was left out."""
+    found = read_summary((Path(__file__).parent / "kubelet_answers" / "summary-v2.json").read_bytes())
+    assert {(each.pod, each.container): each.working_set_bytes for each in found.usages} == {
+        ("", ""): 148_242_432,
+        ("alone", ""): 548_864,
+        ("alone", "app"): 319_488,
+        ("quiet", ""): 446_464,
+        ("quiet", "app"): 212_992,
+    }
+    uids = {each.pod: each.pod_uid for each in found.usages}
+    assert uids["alone"] == "09426b9f-7031-46e6-abc5-32b59fa13a01"
+    assert found.boots == {"worker-v2": datetime(2026, 11, 28, 10, 35, 17, tzinfo=UTC)}
