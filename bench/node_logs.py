@@ -22,7 +22,7 @@ from bench.recording import Taken, run
 from kubectl_memdoctor.node_logs.log_pass import Readers
 from kubectl_memdoctor.node_logs.prefilter import Sieve
 
-SMALL_MB, LARGE_MB, WORST_MB = 64, 512, 16
+SMALL_MB, LARGE_MB, WORST_MB = 64, 512, 4
 POOL_BYTES = 8 << 20
 WANTED_MB_PER_SECOND = 200
 WANTED_OF_GREP = 3.0
@@ -124,15 +124,13 @@ def pool(forms: Callable[[random.Random, int], str], size: int) -> bytes:
 
 
 def write_quiet(path: Path, megabytes: int) -> None:
-    """Every 64 MB hold one report of the OOM killer and one sandbox that failed."""
-    quiet = pool(lambda chance, _: chance.choice(QUIET), POOL_BYTES)
+    """Begins with one report of the OOM killer and one sandbox that failed."""
     every = (*REPORT, FAILURE)
-    hits = b"".join(islice(lines(lambda _, number: every[number]), len(every)))
+    quiet = pool(lambda chance, _: chance.choice(QUIET), POOL_BYTES)
     with path.open("wb") as file:
+        file.writelines(islice(lines(lambda _, number: every[number]), len(every)))
         while file.tell() < megabytes * 10**6:
-            for _ in range(8):
-                file.write(quiet)
-            file.write(hits)
+            file.write(quiet)
 
 
 def write_worst(path: Path, megabytes: int) -> None:
