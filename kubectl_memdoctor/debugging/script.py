@@ -1,6 +1,7 @@
 """What the pod runs, and how what it prints is told apart again.
 
 For the POSIX shell of busybox as for any other, and for programs of the node that are twelve years old or not there.
+Labels and annotations of other people's pods are left out of it: who may read this pod's log need not know them.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ kernel() {{
   on_node dmesg || dmesg 2>>"$errors"
 }}
 
+without_labels() {{
+  sed -e '/^ *"labels": {{$/,/^ *}},*$/d' -e '/^ *"annotations": {{$/,/^ *}},*$/d'
+}}
+
 sandboxes() {{
   for program in "$@"; do
     case "$program" in
@@ -65,7 +70,7 @@ sandboxes() {{
       *) listed=$(on_node crictl pods --output=json) || continue ;;
     esac
     mark sandboxes "$program"
-    printf '%s\\n' "$listed"
+    printf '%s\\n' "$listed" | without_labels
     return
   done
 }}

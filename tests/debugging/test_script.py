@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -139,6 +140,22 @@ def test_which_runtime_is_asked(tmp_path: Path, runtime: str, crictl: str, docke
     found = told(printed(tmp_path, runtime=runtime, crictl=crictl, docker=docker))
     words = {"crictl": "pods --output=json\n", "docker": "ps --all --no-trunc --filter name=k8s_POD\n"}
     assert found["sandboxes", source] == words[source]
+
+
+SANDBOXES = Path(__file__).with_name("sandboxes.json")
+"""What crictl 1.34.0 printed on a node with containerd 2.2.9, 2026-11-28; one annotation added, others taken out."""
+
+
+@needs_shell
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_labels_and_annotations_are_left_out(tmp_path: Path, shell: list[str]) -> None:
+    found = told(printed(tmp_path, shell, crictl=f"cat {SANDBOXES}"))["sandboxes", "crictl"]
+    whole, kept = (json.loads(text)["items"] for text in (SANDBOXES.read_text(), found))
+    assert not any(item.get("labels") or item.get("annotations") for item in kept)
+    for item in (*whole, *kept):
+        item.pop("labels", None)
+        item.pop("annotations", None)
+    assert kept == whole
 
 
 def test_a_mark_in_a_line_is_none() -> None:
