@@ -39,7 +39,7 @@ from kubectl_memdoctor.finding import (
     Summary,
 )
 from kubectl_memdoctor.measured_minimum import Measurement
-from kubectl_memdoctor.node_reading import read_nodes
+from kubectl_memdoctor.node_reading import COUNTERS, read_nodes
 from kubectl_memdoctor.objects import (
     CONFIG_MAPS,
     EVENTS,
@@ -264,17 +264,23 @@ def ask_nodes(
         said, unreadable = read_nodes(
             reading.source, wanted, deadline_seconds=look.deadline_seconds, thorough=look.thorough, progress=progress
         )
-        for name, reason in unreadable.items():
-            if look.thorough or not _is_not_there(name, reason):
-                reading.unreadable[name] = reason
+        reading.unreadable.update(unreadable if look.thorough else _in_short(unreadable))
         return EvidenceIndex(merged((read, said)))
 
     return reading.start(ask)
 
 
-def _is_not_there(name: str, reason: str) -> bool:
-    """Few nodes serve all that a node can serve: what most lack is worth a word only to who asked for it."""
-    return name != NODE_PROXY.name and reason.startswith("not served")
+def _in_short(unreadable: Mapping[str, str]) -> dict[str, str]:
+    """For who did not ask for it, one reason. Few nodes serve all that a node can serve: what most lack is no reason."""
+    told = {
+        name: reason
+        for name, reason in unreadable.items()
+        if name == NODE_PROXY.name or not reason.startswith("not served")
+    }
+    first = next((name for name in (NODE_PROXY.name, COUNTERS, *told) if name in told), None)
+    if first is None:
+        return {}
+    return {NODE_PROXY.name if first == COUNTERS else first: told[first]}
 
 
 def bring_back(reading: Reading, survey: Survey, evidence: EvidenceIndex, near_limit: float | None = None) -> None:

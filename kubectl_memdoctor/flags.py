@@ -134,7 +134,12 @@ FAIL_ON = Flag(
     default="warning",
     choices=FAIL_ON_WORDS,
 )
-STRICT = Flag("strict", "Exit with 2 when anything that should be looked at could not be.", Kind.FLAG, default="false")
+STRICT = Flag(
+    "strict",
+    "Exit with 2 when anything that should be looked at could not be; nodes by themselves only with --node-evidence.",
+    Kind.FLAG,
+    default="false",
+)
 PODS = Flag("pods", "One row for each pod instead of one for all pods of a workload.", Kind.FLAG, default="false")
 NODE_LOG = Flag(
     "node-log",

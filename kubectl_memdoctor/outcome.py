@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis
+from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, NotChecked
 from kubectl_memdoctor.flags import (
     ALL,
     CONNECTION,
@@ -14,6 +14,7 @@ from kubectl_memdoctor.flags import (
     FILENAME,
     NAMESPACE,
     NO_HEADERS,
+    NODE_EVIDENCE,
     OUTPUT,
     PODS,
     PROGRAM,
@@ -31,6 +32,8 @@ NODE_PAGE = "node"
 """The page of the command of that name, which is no value of -o."""
 STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
+NODES_PROXY = "nodes/proxy"
+"""How the names of all that is asked of nodes begin."""
 SAME_CLUSTER = frozenset({"kubeconfig", "context", "cluster", "server"})
 """Flags that say which cluster is meant: a suggested command repeats them, so that pasted it reaches no other one.
 Identities are left out: whoever may look need not be who may change."""
@@ -115,9 +118,14 @@ def _cluster_flags(line: CommandLine) -> list[str]:
     return [f"--{flag.name}={line.text(flag)}" for flag in CONNECTION if flag.name in SAME_CLUSTER and line.text(flag)]
 
 
+def _was_to_be_read(entry: NotChecked, line: CommandLine) -> bool:
+    """What nodes say by themselves is taken where it is to be had, and demanded only by who asked for it."""
+    return line.flag(NODE_EVIDENCE) or not entry.resource.startswith(NODES_PROXY)
+
+
 def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:
     report = diagnosis.report
-    if diagnosis.errors or (line.flag(STRICT) and report.not_checked):
+    if diagnosis.errors or (line.flag(STRICT) and any(_was_to_be_read(entry, line) for entry in report.not_checked)):
         return COULD_NOT_LOOK
     worst_allowed = line.text(FAIL_ON)
     failing = SEVERITIES[: [*map(str, SEVERITIES)].index(worst_allowed) + 1] if worst_allowed != "never" else ()
