@@ -271,12 +271,8 @@ def ask_nodes(
 
 
 def _in_short(unreadable: Mapping[str, str]) -> dict[str, str]:
-    """For who did not ask for it, one reason. Few nodes serve all that a node can serve: what most lack is no reason."""
-    told = {
-        name: reason
-        for name, reason in unreadable.items()
-        if name == NODE_PROXY.name or not reason.startswith("not served")
-    }
+    """For who did not ask for it, one reason. What most nodes do not serve is none."""
+    told = {name: reason for name, reason in unreadable.items() if not reason.startswith("not served")}
     first = next((name for name in (NODE_PROXY.name, COUNTERS, *told) if name in told), None)
     if first is None:
         return {}

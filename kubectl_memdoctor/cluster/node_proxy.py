@@ -153,6 +153,11 @@ def _is_tail(head: _Head) -> bool:
     return head.status == 206 and first != "0"
 
 
+NO_ADDRESS = "no preferred addresses found"
+"""Of a node that no kubelet has ever told the API server where to find.
+https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/util/node/node.go (NoMatchError)"""
+
+
 def _refusal(answer: Answer, node: str) -> Unreadable:
     """The API server's own errors are Status objects; what the kubelet says is handed on as plain text."""
     status = read_status(answer)
@@ -160,6 +165,8 @@ def _refusal(answer: Answer, node: str) -> Unreadable:
     said = said or f"HTTP status {answer.status}"
     if answer.status == 403:
         return _unreadable(f"forbidden: {said}")
+    if NO_ADDRESS in said:
+        return _unreadable(f"not served: {said}")
     is_gone = status is not None and status.details is not None and status.details.name == node
     # 405: "logs endpoint is disabled.", https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/server/server.go
     if answer.status in (404, 405) and not is_gone:

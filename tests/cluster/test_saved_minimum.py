@@ -80,7 +80,7 @@ def test_what_is_saved_is_read(shell: Shell, saved: None, command: tuple[str, ..
     assert told["value"].startswith(
         "measured on your nodes: fails with 2Mi, at times with 3Mi, runs with 4Mi (12 tries"
     )
-    assert ran.report()["notChecked"] == []
+    assert {entry["resource"] for entry in ran.report()["notChecked"]} <= {"nodes/proxy"}
     page = " ".join(shell.memdoctor(*command, "-o", "page", user=user).out.split())
     assert "needs between 2Mi and 4Mi to start a sandbox, measured on your nodes." in page
 
