@@ -38,6 +38,7 @@ from kubectl_memdoctor.finding import (
     Report,
     Summary,
 )
+from kubectl_memdoctor.logged_pods import joined
 from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.node_reading import COUNTERS, read_nodes
 from kubectl_memdoctor.objects import (
@@ -260,12 +261,12 @@ def ask_nodes(
 
     def ask() -> EvidenceIndex:
         if look.deadline_seconds is None or not wanted or not (reading.source.kubelets or look.thorough):
-            return EvidenceIndex(read)
+            return EvidenceIndex(joined(read))
         said, unreadable = read_nodes(
             reading.source, wanted, deadline_seconds=look.deadline_seconds, thorough=look.thorough, progress=progress
         )
         reading.unreadable.update(unreadable if look.thorough else _in_short(unreadable))
-        return EvidenceIndex(merged((read, said)))
+        return EvidenceIndex(joined(merged((read, said))))
 
     return reading.start(ask)
 

@@ -29,10 +29,10 @@ from kubectl_memdoctor.diagnosis import (
     worst_first,
 )
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
-from kubectl_memdoctor.evidence.pod_join import EvidenceIndex, same_host
+from kubectl_memdoctor.evidence.pod_join import same_host
 from kubectl_memdoctor.finding import Diagnosis, Finding, Summary
 from kubectl_memdoctor.log_findings import log_findings
-from kubectl_memdoctor.logged_pods import joined, logged_pods
+from kubectl_memdoctor.logged_pods import logged_pods
 from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.node_facts import NodeView, PodSums, node_facts, part_of
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS, Event, Node
@@ -63,7 +63,7 @@ def diagnose_nodes(
         asked_events = [_events_of(reading, name) for name in found.names]
         survey = Survey(small_below(minimum_bytes, surroundings.saved.answer().measured), named=True)
         sums = {name: _pods_on(reading, name, survey) for name in found.names}
-        evidence = EvidenceIndex(joined(asked.answer().whole))
+        evidence = asked.answer()
         bring_back(reading, survey, evidence)
         usage = NO_USAGE_LOOK.reading(reading)
         usage.ask_now(namespaces_of_killed(survey, Selection()))
