@@ -26,7 +26,7 @@ from kubectl_memdoctor.pod_limit import (
 )
 
 SEED = 20261124
-PODS = 20_000
+PODS = 5_000
 MI = 1 << 20
 QUANTITIES = ("300m", "0.1", "1", "1.5", "4095", "4Ki", "12M", "64Mi", "0.3Gi", "1Gi", "2e9", "9", "1n", "128Mi")
 

@@ -861,7 +861,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pod=PODS, events=EVENTS)
 def test_any_pod_is_looked_at_without_an_error(pod: dict[str, Any], events: list[dict[str, Any]]) -> None:
     decoded = [convert(entry, objects.Event) for entry in events]

@@ -903,7 +903,7 @@ WORDS = st.lists(
 NODES = st.none() | st.sampled_from(["containerd://1.7.24", "cri-o://1.31.0", "docker://18.9", "unknown"]).map(node)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=75)
 @given(LIMITS, WORDS, NODES, st.sampled_from([20.0, 600.0, DAY]), st.sampled_from([None, "crun", "kata", "own"]))
 def test_one_cause_a_pod_and_never_surer_than_the_limit_allows(
     limit: str | None, words: list[str], where: objects.Node | None, age: float, handler: str | None

@@ -465,7 +465,7 @@ BODIES = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(code=st.sampled_from([200, 204, 301, 400, 401, 403, 404, 410, 429, 500]), body=BODIES)
 def test_any_answer_is_a_list_or_one_line(code: int, body: bytes) -> None:
     api = stubbed(Answer(code, {"Content-Type": "application/json"}, body))

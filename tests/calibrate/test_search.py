@@ -106,7 +106,7 @@ def test_sandboxes_have_an_edge_of_their_own(smallest: int, part: float) -> None
         assert span.enough_bytes == next_above(smallest_sandbox)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(16 * KIB, 40 * MIB), st.floats(1.01, 8), st.integers(0, 2**32))
 def test_what_is_reported_is_so_by_its_tries(never: int, times: float, seed: int) -> None:
     """However wide the span in which it is chance: every pod of the limit and above was ready, one just below not."""

@@ -13,11 +13,13 @@ WRITING = "kubectl_memdoctor.cluster.writing"
 
 
 @cache
-def written() -> tuple[tuple[str, ast.AST], ...]:
-    """Every part of every file below the package, with the file's path."""
-    paths = [*PACKAGE.rglob("*.py")]
+def written() -> tuple[tuple[str, ast.ImportFrom | ast.Constant], ...]:
+    """Every `from` import and every constant of every file below the package, with the file's path."""
     return tuple(
-        (path.relative_to(PACKAGE).as_posix(), node) for path in paths for node in ast.walk(ast.parse(path.read_text()))
+        (path.relative_to(PACKAGE).as_posix(), node)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom | ast.Constant)
     )
 
 

@@ -104,7 +104,7 @@ def true_pods(log: Sequence[Event]) -> dict[int, str]:
     }
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(kernels, events(), st.booleans())
 def test_every_kill_of_a_whole_log_is_found_once_with_its_cgroup(
     kernel: Kernel, log: list[Event], is_timed: bool
@@ -128,7 +128,7 @@ def test_every_kill_of_a_whole_log_is_found_once_with_its_cgroup(
         assert {task.pid for task in kill.victims} == members
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(kernels, events(), st.data())
 def test_what_is_missing_gives_no_kill_a_wrong_pod(kernel: Kernel, log: list[Event], data: st.DataObject) -> None:
     """But for holes in the logs of kernels whose kills name no cgroup, and of groups without a report: there only the
@@ -149,7 +149,7 @@ def test_what_is_missing_gives_no_kill_a_wrong_pod(kernel: Kernel, log: list[Eve
             assert kill.pod_uid in ("", pods[task.pid])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(kernels, events(), st.randoms(use_true_random=False), st.booleans())
 def test_any_order_loses_no_kill_and_makes_up_no_pod(
     kernel: Kernel, log: list[Event], random: Random, is_timed: bool
@@ -161,7 +161,7 @@ def test_any_order_loses_no_kill_and_makes_up_no_pod(
     assert killed_pids(lines) <= set(found_pids(reader)) or not is_timed
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(serial_kernels, events(), st.randoms(use_true_random=False))
 def test_merged_logs_of_new_kernels_keep_each_victims_pod(kernel: Kernel, log: list[Event], random: Random) -> None:
     """The decision names both cgroups and the victim. No kernel with groups prints two reports at once."""
@@ -231,7 +231,7 @@ def check_sane(reader: KernelLogReader, lines: Sequence[LogLine]) -> None:
     assert sum(reader.counts.values()) >= len(reader.kills)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(texts, max_size=25), st.sampled_from((0.0, 0.01, 30.0)))
 def test_any_lines(drawn: list[str], step: float) -> None:
     lines = [LogLine(text, uptime_seconds=number * step or None) for number, text in enumerate(drawn)]

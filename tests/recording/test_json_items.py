@@ -35,7 +35,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
-FEWER = settings(max_examples=40, deadline=None)
+FEWER = settings(max_examples=25, deadline=None)
 OBJECTS = st.dictionaries(st.sampled_from(["kind", "metadata", "spec"]) | TEXTS, VALUES, max_size=4)
 
 

@@ -422,7 +422,7 @@ KINDS = st.sampled_from(["Pod", "Event", "Node", "List", "PodList", "Secret", "L
     ),
     st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 def test_no_object_is_too_odd(tmp_path: Path, objects: Objects, as_yaml: bool) -> None:
     """Whatever is valid JSON or YAML is looked at, or refused in one line."""
     path = tmp_path / "odd"

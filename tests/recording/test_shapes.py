@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from kubectl_memdoctor.selection import Selection
 CASES = Path(__file__).parent.parent / "cases"
 CASE_PATHS = list({path.parent: path for path in sorted(CASES.glob("*/fires-*.yaml"))}.values())
 Objects = list[dict[str, Any]]
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+dump: Callable[..., str] = partial(yaml.dump, Dumper=DUMPER)
+dump_all: Callable[..., str] = partial(yaml.dump_all, Dumper=DUMPER)
 
 
 def look_of(path: Path) -> UsageLook:
@@ -111,19 +114,19 @@ def as_lists_in_a_list(objects: Objects, folder: Path) -> str:
 
 
 def as_yaml_list(objects: Objects, folder: Path) -> str:
-    return write(folder / "dump.yaml", yaml.safe_dump(a_list(objects)))
+    return write(folder / "dump.yaml", dump(a_list(objects)))
 
 
 def as_yaml_documents(objects: Objects, folder: Path) -> str:
-    return write(folder / "dump.yaml", "# saved by hand\n---\n" + yaml.safe_dump_all([None, *objects]))
+    return write(folder / "dump.yaml", "# saved by hand\n---\n" + dump_all([None, *objects]))
 
 
 def as_raw_yaml_lists(objects: Objects, folder: Path) -> str:
-    return write(folder / "dump.yml", yaml.safe_dump_all(raw_lists(objects)))
+    return write(folder / "dump.yml", dump_all(raw_lists(objects)))
 
 
 def as_flow_yaml(objects: Objects, folder: Path) -> str:
-    return write(folder / "dump.yaml", yaml.safe_dump(a_list(objects), default_flow_style=True))
+    return write(folder / "dump.yaml", dump(a_list(objects), default_flow_style=True))
 
 
 def as_gzip(objects: Objects, folder: Path) -> str:
@@ -135,7 +138,7 @@ def as_gzip(objects: Objects, folder: Path) -> str:
 def as_gzip_members(objects: Objects, folder: Path) -> str:
     """`cat a.gz b.gz`, and the zeros that tapes leave."""
     path = folder / "dump.yaml.gz"
-    text = yaml.safe_dump(a_list(objects)).encode()
+    text = dump(a_list(objects)).encode()
     path.write_bytes(gzip.compress(text[:100]) + gzip.compress(text[100:]) + b"\0" * 20)
     return str(path)
 
@@ -148,7 +151,7 @@ def as_powershell_saves_it(objects: Objects, folder: Path) -> str:
 
 def as_big_endian_utf16(objects: Objects, folder: Path) -> str:
     path = folder / "dump.yaml"
-    path.write_bytes(("\ufeff" + yaml.safe_dump(a_list(objects))).encode("utf-16-be"))
+    path.write_bytes(("\ufeff" + dump(a_list(objects))).encode("utf-16-be"))
     return str(path)
 
 
