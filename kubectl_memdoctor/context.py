@@ -388,6 +388,7 @@ class PodContext:
             bounds=self.bounds,
             measured=self.cluster.measured,
             override_bytes=self.cluster.minimum_bytes,
+            cgroup_version=self.cluster.node_evidence.whole.cgroup_versions.get(self.pod.spec.node_name),
         )
 
     @cached_property

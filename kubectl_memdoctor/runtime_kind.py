@@ -35,8 +35,13 @@ class RuntimeKind:
         return self.runtimes[0] if len(self.runtimes) == 1 else ""
 
 
-def runtime_kind(node: Node | None, handler: str | None, failures: tuple[RuntimeFailure, ...]) -> RuntimeKind:
-    """Never fails: what cannot be read is not known."""
+def runtime_kind(
+    node: Node | None,
+    handler: str | None,
+    failures: tuple[RuntimeFailure, ...],
+    cgroup_version: int | None = None,
+) -> RuntimeKind:
+    """Never fails: what cannot be read is not known. `cgroup_version` is what the node's kubelet says."""
     info = node.status.node_info if node else None
     found = _ENGINE.match(info.container_runtime_version) if info else None
     engine, version = (found[1].lower(), found[2]) if found else (_only_engine(failures), "")
@@ -49,7 +54,11 @@ def runtime_kind(node: Node | None, handler: str | None, failures: tuple[Runtime
         handler=handler or "",
         since=since,
         before=before,
-        cgroup=_cgroup(info.kernel_version if info else "", engine, version, failures),
+        cgroup=(
+            f"v{cgroup_version}"
+            if cgroup_version
+            else _cgroup(info.kernel_version if info else "", engine, version, failures)
+        ),
     )
 
 

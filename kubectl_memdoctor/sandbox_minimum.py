@@ -179,9 +179,10 @@ def sandbox_minimum(
     bounds: ClusterBounds | None,
     measured: Sequence[Measurement],
     override_bytes: int | None,
+    cgroup_version: int | None = None,
 ) -> SandboxMinimum:
     """What a sandbox needs on `node` (None: not known), with the RuntimeClass's `handler`, what was `measured` on the
-    cluster's nodes, and the user's own figure."""
+    cluster's nodes, the user's own figure, and the node's cgroup version as its kubelet says it."""
     if override_bytes is not None and override_bytes > 0:
         reason = f"A sandbox needs {quantity.format_bytes(override_bytes)} by your own figure (--minimum)"
         return SandboxMinimum(override_bytes, override_bytes, override_bytes, reason)
@@ -189,7 +190,7 @@ def sandbox_minimum(
     if node is not None and node.status.node_info.operating_system == "windows":
         reason = f"Node {name} runs Windows: it has no cgroups, so a sandbox needs no minimum"
         return SandboxMinimum(1, 1, 1, reason)
-    kind = runtime_kind(node, handler, failures)
+    kind = runtime_kind(node, handler, failures, cgroup_version)
     count = cpus(node) if node else None
     stated = _stated(failures)
     known = _known(kind, count)

@@ -281,6 +281,20 @@ def test_the_cgroup_version_is_said_only_where_it_is_certain(
     assert kind.cgroup == cgroup
 
 
+@pytest.mark.parametrize(("version", "cgroup"), [(1, "v1"), (2, "v2"), (None, "v1")])
+def test_the_kubelet_knows_its_cgroup_version_best(version: int | None, cgroup: str) -> None:
+    kind = runtime_kind(node(kernel="4.4.0-210-generic"), None, (), version)
+    assert kind.cgroup == cgroup
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_kubelets_cgroup_version_narrows_the_span(version: int) -> None:
+    found = sandbox_minimum(
+        node(), handler="runc", failures=(), bounds=None, measured=(), override_bytes=None, cgroup_version=version
+    )
+    assert found.high_bytes == high(rows("runc", f"v{version}"))
+
+
 def test_wordings_that_contradict_one_another_leave_the_version_open() -> None:
     failures = tuple(map(read_runtime_error, (RUNC_BEFORE_RC91, RUNC_FROM_1_2)))
     kind = runtime_kind(node(), None, failures)
