@@ -22,7 +22,7 @@ from .shell import Gone, Shell
 UNIFIED_HIERARCHY = {"v1": 0, "v2": 1}
 """Cgroup version -> what systemd, whose kernel option it is, and init/rc make of it."""
 QEMU = "qemu-system-x86_64"
-BOOT_SECONDS = 120.0
+BOOT_SECONDS = 300.0
 """Far more than it takes: this machine may be busy."""
 PORTS = 4
 KERNEL_OPTIONS = (
