@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.context import ContainerEnd, PodContext
+from kubectl_memdoctor.context import ContainerEnd, PodContext, has_begun
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.log_line import LogLine
-from kubectl_memdoctor.evidence.node_evidence import KernelKill, SandboxFailures, VictimKind
+from kubectl_memdoctor.evidence.node_evidence import AllocationFailures, KernelKill, SandboxFailures, VictimKind
 from kubectl_memdoctor.evidence.pod_join import REPORT_DELAY, bare_id, container_ids, is_watched
 from kubectl_memdoctor.finding import Evidence
 
@@ -30,6 +30,8 @@ LEVEL_WORDS = {
     Level.OTHER: "the limit of a cgroup around the node's pods",
 }
 """Completes "the kernel killed it at ..."."""
+UNALLOCATED = "could not allocate memory for itself in"
+"""Completes "the kernel ..."; a cgroup follows."""
 UNNAMED_LEVEL = "a limit that its report does not name"
 
 
@@ -84,11 +86,21 @@ def sandbox_kills(pod: PodContext) -> tuple[KernelKill, ...]:
     )
 
 
+def sandbox_allocation_failures(pod: PodContext) -> tuple[AllocationFailures, ...]:
+    """What the kernel could not allocate for itself in the pod, outside of its containers, while none has begun."""
+    if has_begun(pod.pod):
+        return ()
+    own = container_ids(pod.pod)
+    return tuple(entry for entry in pod.node_evidence.allocation_failures if entry.cgroup.container_id not in own)
+
+
 def no_kill_while_failing(pod: PodContext) -> bool:
-    """Whether the kernel log covers all sandbox failures that the events tell of, and shows no kill in the pod."""
+    """Whether the kernel log covers all sandbox failures that the events tell of, and shows no kill in the pod, nor a
+    failed allocation of the kernel's own: with such a one a limit was reached, and there was nothing to kill."""
     times = [time for error in pod.sandbox_errors for time in (error.events.first, error.events.last) if time]
     spans = pod.node_evidence.kernel_spans
-    return bool(times) and not pod.node_evidence.kills and all(is_watched(spans, time) for time in times)
+    is_clear = not pod.node_evidence.kills and not pod.node_evidence.allocation_failures
+    return bool(times) and is_clear and all(is_watched(spans, time) for time in times)
 
 
 def _has_time(kill: KernelKill) -> bool:
@@ -109,6 +121,13 @@ def kernel_evidence(pod: PodContext, kill: KernelKill) -> Iterator[Evidence]:
     """The report's own lines."""
     for line in kill.lines:
         yield line_evidence("kernel", pod, line, kill.time if kill.zone_known else None)
+
+
+def allocation_evidence(pod: PodContext, failures: AllocationFailures) -> Iterator[Evidence]:
+    """Its newest report's lines."""
+    time = failures.last if failures.zone_known else None
+    for line in failures.lines:
+        yield line_evidence("kernel", pod, line, time)
 
 
 def line_evidence(source: str, pod: PodContext, line: LogLine, time: datetime | None) -> Evidence:

@@ -133,6 +133,7 @@ def newest_time(evidence: NodeEvidence) -> datetime | None:
 def _times(evidence: NodeEvidence) -> Iterator[tuple[datetime, bool]]:
     """Each with whether its zone is known."""
     yield from ((kill.time, kill.zone_known) for kill in evidence.kills if kill.time)
+    yield from ((entry.last, entry.zone_known) for entry in evidence.allocation_failures if entry.last)
     yield from ((entry.last, entry.zone_known) for entry in evidence.sandbox_failures if entry.last)
     yield from ((span.last, span.zone_known) for span in evidence.spans if span.last)
     yield from ((oom.time, oom.line is None or oom.line.zone_known) for oom in evidence.kubelet_ooms if oom.time)
@@ -155,7 +156,8 @@ def _file(kill: KernelKill) -> str:
 
 
 def _hosts(evidence: NodeEvidence) -> set[str]:
-    hosts = {kill.node for kill in evidence.kills} | {entry.node for entry in evidence.sandbox_failures}
+    hosts = {kill.node for kill in evidence.kills} | {entry.node for entry in evidence.allocation_failures}
+    hosts |= {entry.node for entry in evidence.sandbox_failures}
     return (hosts | {span.node for span in evidence.spans}) - {""}
 
 

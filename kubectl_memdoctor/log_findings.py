@@ -71,6 +71,7 @@ class _Seen:
     @property
     def node(self) -> str | None:
         hosts = [entry.node for entry in self.evidence.kills]
+        hosts += [entry.node for entry in self.evidence.allocation_failures]
         hosts += [entry.node for entry in self.evidence.sandbox_failures]
         return next(filter(None, hosts), None)
 
@@ -129,7 +130,8 @@ def _sandbox_sentences(seen: _Seen, limit: int | None, minimum: SandboxMinimum) 
 
 def _sandbox_confidence(seen: _Seen) -> Confidence | None:
     """The kernel's own report of a limit under a page, or of a sandbox that is killed while sandboxes are seen to fail,
-    leaves no doubt. A runtime's process may also be killed as it enters a container that runs, in a full pod."""
+    leaves no doubt. A runtime's process may also be killed as it enters a container that runs, in a full pod. What the
+    kernel could not allocate for itself says little while the pod's limit is not known."""
     kills = seen.sandbox_kills
     if any(_is_under_a_page(kill.limit_bytes) for kill in kills) or (kills and seen.is_failing):
         return Confidence.CONFIRMED
@@ -137,9 +139,12 @@ def _sandbox_confidence(seen: _Seen) -> Confidence | None:
         return Confidence.LIKELY
     if any(error.proof is Proof.MEMORY for error in seen.errors):
         return Confidence.LIKELY
-    if seen.evidence.sandbox_failures and seen.evidence.kubelet_ooms and not seen.evidence.kills:
+    if not seen.evidence.sandbox_failures or seen.evidence.kills:
+        return None
+    if seen.evidence.kubelet_ooms:
         return Confidence.LIKELY
-    return None
+    is_open = any(error.proof is not Proof.NOT_MEMORY for error in seen.errors)
+    return Confidence.POSSIBLE if is_open and seen.evidence.allocation_failures else None
 
 
 def _is_under_a_page(limit: int | None) -> bool:

@@ -19,7 +19,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
     SandboxFailures,
     SandboxListing,
 )
-from kubectl_memdoctor.evidence.pod_join import ID_LETTERS, EvidenceIndex
+from kubectl_memdoctor.evidence.pod_join import ID_LETTERS, EvidenceIndex, owned_failures
 from kubectl_memdoctor.objects import ObjectMeta, Pod
 
 FLOOD = 3
@@ -62,9 +62,11 @@ class LoggedPod:
 
 
 def logged_pods(evidence: NodeEvidence) -> tuple[LoggedPod, ...]:
-    """Every pod in which something was killed or whose sandboxes are told of; by name."""
+    """Every pod in which something was killed, or the kernel could not allocate for itself, or whose sandboxes are told
+    of; by name."""
     names = _names(evidence)
     uids = {kill.pod_uid for kill in evidence.kills}
+    uids |= {entry.pod_uid for entry in evidence.allocation_failures}
     uids |= {oom.cgroup.pod_uid for oom in evidence.kubelet_ooms if oom.cgroup is not None}
     uids |= {entry.pod_uid for entry in _failing(evidence)}
     uids -= {""}
@@ -103,8 +105,8 @@ def is_flood(listing: SandboxListing) -> bool:
 
 
 def joined(evidence: NodeEvidence) -> NodeEvidence:
-    """The same with every kill once, however many logs hold its report, oldest first, and with the uid in entries that
-    name a pod without it, where the name goes with one uid only."""
+    """The same with every kill and every failed allocation once, however many logs hold its report, kills oldest first,
+    and with the uid in entries that name a pod or a container without it, where that goes with one uid only."""
     uids: dict[tuple[str, str], set[str]] = {}
     for uid, name in _names(evidence).items():
         uids.setdefault(name, set()).add(uid)
@@ -112,6 +114,7 @@ def joined(evidence: NodeEvidence) -> NodeEvidence:
     return dataclasses.replace(
         evidence,
         kills=tuple(sorted(_each_once(evidence.kills), key=_age)),
+        allocation_failures=tuple(owned_failures(evidence)),
         sandbox_failures=tuple(
             dataclasses.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
             for entry in evidence.sandbox_failures

@@ -70,7 +70,17 @@ def part_of(evidence: NodeEvidence, node: str, *, alone: bool) -> NodeEvidence:
     return NodeEvidence(**lists, cgroup_versions=versions)  # type: ignore[arg-type]
 
 
-_LISTS = ("kills", "kubelet_ooms", "sandbox_failures", "runtime_ooms", "listings", "counters", "usages", "spans")
+_LISTS = (
+    "kills",
+    "allocation_failures",
+    "kubelet_ooms",
+    "sandbox_failures",
+    "runtime_ooms",
+    "listings",
+    "counters",
+    "usages",
+    "spans",
+)
 
 
 def _is_of(entry: object, node: str, alone: bool) -> bool:

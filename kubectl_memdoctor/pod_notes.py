@@ -12,6 +12,7 @@ from kubectl_memdoctor.context import PodContext, is_killed
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.kubelet_log import MOST_OOMS_OF_A_POD
 from kubectl_memdoctor.evidence.node_evidence import (
+    AllocationFailures,
     KernelKill,
     KubeletOom,
     NodeEvidence,
@@ -23,7 +24,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
 )
 from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import Note, PodNotes
-from kubectl_memdoctor.kernel_verdict import amounts, level_words
+from kubectl_memdoctor.kernel_verdict import UNALLOCATED, amounts, level_words
 from kubectl_memdoctor.logged_pods import is_cut, short
 
 OUTSIDE = "outside of pods"
@@ -35,6 +36,7 @@ def pod_notes(evidence: PodEvidence, containers: Mapping[str, str]) -> tuple[Not
     names = {short(container_id): name for container_id, name in containers.items()}
     return (
         *_kernel(evidence.kills, names),
+        *(() if evidence.kills else _unallocated(evidence.allocation_failures, "the pod's cgroup")),
         *_kubelet(evidence.kubelet_ooms),
         *_runtime(evidence.runtime_ooms, names),
         *_counted(evidence),
@@ -52,14 +54,17 @@ def status_notes(pod: PodContext) -> Iterator[Note]:
 
 
 def notes_outside(evidence: NodeEvidence, known_ids: Collection[str]) -> Iterator[PodNotes]:
-    """Kills of what is in no pod, and what runtimes heard of containers that are none of `known_ids`."""
+    """Kills of what is in no pod, and what kernel and runtimes tell of containers that are none of `known_ids`."""
     kills = [kill for kill in evidence.kills if not kill.pod_uid]
     if kills:
         yield PodNotes(OUTSIDE, "", tuple(_kernel(kills, {})))
     known = set(map(short, known_ids))
     ooms = [oom for oom in evidence.runtime_ooms if short(oom.container_id) not in known]
-    if ooms:
-        yield PodNotes(NAMELESS, "", tuple(_runtime(ooms, {})))
+    failures = [entry for entry in evidence.allocation_failures if not entry.pod_uid]
+    failures = [entry for entry in failures if short(entry.cgroup.container_id) not in known]
+    containers = f"container {_one_of(entry.cgroup.container_id for entry in failures)}" if failures else ""
+    if ooms or failures:
+        yield PodNotes(NAMELESS, "", (*_unallocated(failures, containers), *_runtime(ooms, {})))
 
 
 def ids_in(evidence: NodeEvidence) -> set[str]:
@@ -85,6 +90,22 @@ def _kernel(kills: Sequence[KernelKill], names: Mapping[str, str]) -> Iterator[N
         text = f"killed {victims}{together}{where} at {level_words(newest)}{amounts(newest)}"
         note = _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
         yield dataclasses.replace(note, or_more=is_cut(members))
+
+
+def _unallocated(failures: Sequence[AllocationFailures], where: str) -> Iterator[Note]:
+    """Not told of a pod in which something was killed: there it says nothing more."""
+    if not failures:
+        return
+    times = [time for entry in failures for time in (entry.first, entry.last) if time is not None]
+    yield Note(
+        "kernel",
+        f"{UNALLOCATED} {where}",
+        sum(entry.count for entry in failures),
+        min(times, default=None),
+        max(times, default=None),
+        all(entry.zone_known for entry in failures),
+        or_more=any(entry.or_more for entry in failures),
+    )
 
 
 def _victims(kills: Iterable[KernelKill]) -> tuple[str, ...]:

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SANDBOX_REASONS, SETTLING, PodContext, SandboxError, Trait, has_begun
-from kubectl_memdoctor.evidence.node_evidence import KubeletOom
+from kubectl_memdoctor.evidence.node_evidence import AllocationFailures, KubeletOom
 from kubectl_memdoctor.evidence.pod_join import container_ids
 from kubectl_memdoctor.evidence.runtime_errors import Proof, RuntimeFailure
 from kubectl_memdoctor.finding import Confidence, Evidence, RuledOut
 from kubectl_memdoctor.kernel_verdict import (
+    UNALLOCATED,
+    allocation_evidence,
     failure_evidence,
     kernel_evidence,
     kernel_sentences,
     line_evidence,
     no_kill_while_failing,
+    sandbox_allocation_failures,
     sandbox_kills,
 )
 from kubectl_memdoctor.limit_sentences import PAGE_BYTES, deciding_fields, why_no_pod_limit
@@ -77,12 +80,31 @@ def _by_node(pod: PodContext, verdict: SandboxVerdict | None) -> SandboxVerdict 
     if kills_sandbox(pod):
         because = "the node's kernel killed the sandbox's process at the pod's limit"
         return SandboxVerdict(True, Confidence.CONFIRMED, error, because)
+    if sandbox_allocation_failures(pod):
+        return _by_allocations(pod, verdict)
     if verdict is None or verdict.memory or not no_kill_while_failing(pod):
         return verdict
     if error is not None and error.failure.proof is Proof.MEMORY:
         # The runtime counted a kill that the log does not show: one of them is not whole after all.
         return verdict
     return dataclasses.replace(verdict, confidence=_SURER[verdict.confidence])
+
+
+def _by_allocations(pod: PodContext, verdict: SandboxVerdict | None) -> SandboxVerdict | None:
+    """The kernel could not allocate for itself in the pod's cgroup. Unlike a kill this does not name the limit that was
+    in the way: it is the pod's if that is tight, and else may be one above it. So it weighs as much as words of a
+    runtime that mean only memory, and nothing under an ample limit: there Linux 3.10 is known to fail with memory to
+    spare.
+    https://github.com/kubernetes/kubernetes/issues/83044
+    """
+    limit, minimum = pod.limit.limit_bytes, pod.minimum
+    if limit is None or limit >= minimum.ample_bytes:
+        return verdict
+    confidence = Confidence.CONFIRMED if limit < minimum.high_bytes else Confidence.LIKELY
+    if verdict is not None and verdict.confidence is Confidence.CONFIRMED and confidence is Confidence.LIKELY:
+        return verdict
+    because = "the node's kernel got no memory for itself in the pod's cgroup"
+    return SandboxVerdict(True, confidence, verdict.error if verdict else None, because)
 
 
 _SURER = {
@@ -226,6 +248,8 @@ def node_words(pod: PodContext) -> Iterator[Evidence]:
     """What kernel, kubelet and runtime of the node say of the sandbox."""
     for kill in sandbox_kills(pod)[-1:]:
         yield from kernel_evidence(pod, kill)
+    for entry in _alone(pod)[-1:]:
+        yield from allocation_evidence(pod, entry)
     for oom in _sandbox_ooms(pod)[-1:]:
         if oom.line is not None:
             yield line_evidence("kubelet", pod, oom.line, oom.time)
@@ -243,10 +267,20 @@ def node_words(pod: PodContext) -> Iterator[Evidence]:
         )
 
 
+def _alone(pod: PodContext) -> tuple[AllocationFailures, ...]:
+    """Failed allocations where nothing was killed: else the kill's report says the same, and more."""
+    return () if sandbox_kills(pod) else sandbox_allocation_failures(pod)
+
+
 def node_sentences(pod: PodContext) -> Iterator[str]:
     """Who was killed, and how many sandboxes were made in vain."""
     for kill in sandbox_kills(pod)[-1:]:
         yield from kernel_sentences(kill)
+    if _alone(pod):
+        yield (
+            f"The node's kernel {UNALLOCATED} the pod's cgroup, to which old kernels charge it. That fails without a"
+            " kill."
+        )
     made = [listing.count for listing in pod.node_evidence.listings]
     failed = [failures.count for failures in pod.node_evidence.sandbox_failures]
     if made or failed:

@@ -15,7 +15,7 @@ from kubectl_memdoctor.context import PodContext
 from kubectl_memdoctor.evidence.node_evidence import KernelKill
 from kubectl_memdoctor.evidence.pod_join import bare_id, container_ids
 from kubectl_memdoctor.finding import TimeLine, TimeLineEntry
-from kubectl_memdoctor.kernel_verdict import level_words
+from kubectl_memdoctor.kernel_verdict import UNALLOCATED, level_words
 from kubectl_memdoctor.objects import Event
 
 NOTABLE_SKEW = timedelta(seconds=5)
@@ -36,10 +36,11 @@ class _Moment:
 def time_line(pod: PodContext) -> TimeLine | None:
     """Oldest first; None where the node said nothing, since events and status stand on the page anyway."""
     evidence = pod.node_evidence
-    if not (evidence.kills or evidence.kubelet_ooms or evidence.sandbox_failures or evidence.runtime_ooms):
+    of_kernel = evidence.kills or evidence.allocation_failures
+    if not (of_kernel or evidence.kubelet_ooms or evidence.sandbox_failures or evidence.runtime_ooms):
         return None
     shift = _zone_shift(pod)
-    moments = [*_of_events(pod), *_of_states(pod), *_of_kernel(pod, shift), *_of_logs(pod)]
+    moments = [*_of_events(pod), *_of_states(pod), *_of_kernel(pod, shift), *_unallocated(pod), *_of_logs(pod)]
     entries = tuple(
         TimeLineEntry(time=moment.time, source=moment.source, text=moment.text, count=moment.count, until=moment.until)
         for moment in sorted(moments, key=lambda moment: (moment.time, moment.source, moment.text))
@@ -79,6 +80,15 @@ def _of_kernel(pod: PodContext, shift: timedelta | None) -> Iterator[_Moment]:
         inside = f" in {where}" if where else ""
         moment = kill.time if kill.zone_known or shift is None else kill.time + shift
         yield _Moment(moment, "kernel", f"killed {victims}{inside} at {level_words(kill)}")
+
+
+def _unallocated(pod: PodContext) -> Iterator[_Moment]:
+    """One entry for all cgroups: each try of a sandbox is another. Where something was killed they say nothing more."""
+    timed = [entry for entry in pod.node_evidence.allocation_failures if entry.zone_known]
+    times = [time for entry in timed for time in (entry.first, entry.last) if time is not None]
+    if times and not pod.node_evidence.kills:
+        count = sum(entry.count for entry in timed)
+        yield _Moment(min(times), "kernel", f"{UNALLOCATED} the pod's cgroup", count, max(times))
 
 
 def _of_logs(pod: PodContext) -> Iterator[_Moment]:

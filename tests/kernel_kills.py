@@ -6,9 +6,9 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
+from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_name
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
-from kubectl_memdoctor.evidence.node_evidence import KernelKill, Task, VictimKind
+from kubectl_memdoctor.evidence.node_evidence import AllocationFailures, KernelKill, Task, VictimKind
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 UID = "0f5d7a3e-9b1c-4c86-8d52-3f6f0e6b7a10"
@@ -52,3 +52,14 @@ def sandbox_kill(number: int = 1, **changes: Any) -> KernelKill:
         "time": NOW - timedelta(minutes=10) + timedelta(seconds=number),
     }
     return kill(Level.POD, container_id=f"{number:064x}", **fields | changes)
+
+
+def unallocated(name: str, **changes: Any) -> AllocationFailures:
+    """What the kernel could not allocate for itself in the cgroup whose last name is given."""
+    lines = (
+        LogLine("SLUB: Unable to allocate memory on node -1 (gfp=0xd0)", Writer.KERNEL, "kern.log", 41),
+        LogLine(f"cache: dentry(7:{name}), object size: 192", Writer.KERNEL, "kern.log", 42),
+    )
+    time = NOW - timedelta(minutes=10)
+    whole = AllocationFailures(read_cgroup_name(name), 3, time, time, node="worker-1", lines=lines)
+    return dataclasses.replace(whole, **changes)

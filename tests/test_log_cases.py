@@ -121,6 +121,8 @@ FOUND = {
     # case and run -> rule, confidence, who
     "sandbox-loop-docker-alone": [("sandbox-memory-limit-too-small", "confirmed", "cart-6f7d9c5b8d-k4x2p")],
     "sandbox-loop-docker-recorded": [("sandbox-memory-limit-too-small", "confirmed", "cart-6f7d9c5b8d-k4x2p")],
+    "kernel-memory-refused-alone": [("sandbox-memory-limit-too-small", "possible", "mailer-5c7b9f6d84-zt8wq")],
+    "kernel-memory-refused-recorded": [("sandbox-memory-limit-too-small", "confirmed", "mailer-5c7b9f6d84-zt8wq")],
     "container-killed-three-times-alone": [
         ("container-oom-killed", "confirmed", "8c1de0a4-5b7f-4a0e-9d3c-2f6b81c0e795")
     ],

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from kernel_kills import INIT, JAVA, MEBIBYTE, NOW, OTHER_UID, PAUSE, RUN, UID, cgroup, kill, sandbox_kill
+from kernel_kills import INIT, JAVA, MEBIBYTE, NOW, OTHER_UID, PAUSE, RUN, UID, cgroup, kill, sandbox_kill, unallocated
 
 from kubectl_memdoctor.context import ClusterContext
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import (
+    ContainerCounters,
     KernelKill,
     KubeletOom,
     NodeEvidence,
@@ -83,6 +84,18 @@ VERDICTS: dict[str, tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]] = 
     "opaque words and the kubelet's note of a kill": (
         {"sandbox_failures": (failures(),), "kubelet_ooms": (heard(),)},
         [(SANDBOX, "likely")],
+    ),
+    "opaque words, and what the kernel could not allocate": (
+        {"sandbox_failures": (failures(),), "allocation_failures": (unallocated(f"pod{UID}"),)},
+        [(SANDBOX, "possible")],
+    ),
+    "what the kernel could not allocate alone decides nothing": (
+        {"allocation_failures": (unallocated(f"pod{UID}"),)},
+        [],
+    ),
+    "another cause, and what the kernel could not allocate": (
+        {"sandbox_failures": (failures(NETWORK),), "allocation_failures": (unallocated(f"pod{UID}"),)},
+        [("sandbox-failure-not-memory", "confirmed")],
     ),
     "opaque words alone decide nothing": ({"sandbox_failures": (failures(),)}, []),
     "a heap of sandboxes alone decides nothing": ({"listings": (listing(),)}, []),
@@ -175,6 +188,31 @@ def test_kills_of_different_processes_stay_apart_oldest_first() -> None:
 def test_reports_without_a_victim_are_told_apart_by_their_figures() -> None:
     nothing = kill(victims=(), no_killable=True)
     assert len(joined(NodeEvidence(kills=(nothing, nothing, dataclasses.replace(nothing, failcnt=32)))).kills) == 2
+
+
+NAMED = f'failed to start sandbox container task "{RUN}": context canceled'
+TIED: dict[str, tuple[dict[str, Any], str]] = {
+    "by a kill": ({"kills": (kill(),)}, UID),
+    "by the kubelet's note of one": ({"kubelet_ooms": (heard(),)}, UID),
+    "by a counter": ({"counters": (ContainerCounters("", "", "", cgroup(Level.CONTAINER, UID, RUN)),)}, UID),
+    "by its sandbox's error": ({"sandbox_failures": (failures(NAMED),)}, UID),
+    "by an error of no known pod": ({"sandbox_failures": (failures(NAMED, uid="", name=""),)}, ""),
+    "by nothing": ({"sandbox_failures": (failures(),)}, ""),
+    "by the beginning of its id": ({"kills": (kill(container_id=RUN[:12]),)}, ""),
+    "to two pods": ({"kills": (kill(), kill(uid=OTHER_UID))}, ""),
+}
+
+
+@pytest.mark.parametrize(("evidence", "uid"), TIED.values(), ids=TIED)
+def test_whose_the_cgroup_is_in_which_the_kernel_could_not_allocate(evidence: dict[str, Any], uid: str) -> None:
+    read = NodeEvidence(**evidence, allocation_failures=(unallocated(f"docker-{RUN}.scope"),))
+    (found,) = joined(read).allocation_failures
+    assert found.pod_uid == uid
+
+
+def test_failed_allocations_in_two_logs_are_counted_once() -> None:
+    seen = (unallocated(RUN, count=5), unallocated(RUN, count=7), unallocated(f"pod{UID}"))
+    assert joined(NodeEvidence(allocation_failures=seen)).allocation_failures == seen[1:]
 
 
 def test_a_name_goes_with_its_only_uid() -> None:

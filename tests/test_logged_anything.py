@@ -12,6 +12,7 @@ from kernel_kills import NOW, OTHER_UID, UID
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import (
+    AllocationFailures,
     KernelKill,
     KubeletOom,
     NodeEvidence,
@@ -80,8 +81,21 @@ def several(entries: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[objec
     return st.lists(entries, max_size=4).map(tuple)
 
 
+UNALLOCATED = st.builds(
+    AllocationFailures,
+    CGROUPS.filter(bool),
+    st.integers(1, 9),
+    TIMES,
+    TIMES,
+    st.booleans(),
+    NODES,
+    st.lists(LINES, max_size=2).map(tuple),
+    UIDS,
+    st.booleans(),
+)
 EVIDENCE = st.builds(
     NodeEvidence,
+    allocation_failures=several(UNALLOCATED),
     kills=several(KILLS),
     kubelet_ooms=several(st.builds(KubeletOom, CGROUPS, TIMES, line=st.none() | LINES)),
     sandbox_failures=several(FAILURES),

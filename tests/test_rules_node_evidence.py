@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from kernel_kills import unallocated
 from typed import convert
 
 from kubectl_memdoctor import objects
@@ -15,6 +16,7 @@ from kubectl_memdoctor.context import ClusterContext, PodContext, Trait
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import (
+    AllocationFailures,
     ContainerCounters,
     KernelKill,
     KubeletOom,
@@ -348,6 +350,73 @@ SANDBOXES = [
         ("too-small", "confirmed"),
     ),
 ]
+OWN_SLICE = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
+UNALLOCATED = [
+    # limit, cgroups in which the kernel could not allocate -> rule, confidence
+    ("the pod's", "8Mi", [unallocated(f"pod{UID}")], ("too-small", "confirmed")),
+    ("the pod's slice", "8Mi", [unallocated(OWN_SLICE)], ("too-small", "confirmed")),
+    ("a sandbox's", "8Mi", [unallocated(SANDBOX, owner_uid=UID)], ("too-small", "confirmed")),
+    ("above the span", "48Mi", [unallocated(f"pod{UID}")], ("too-small", "likely")),
+    # Nothing but what the words tell:
+    ("above the span, without", "48Mi", [], ("not-memory", "possible")),
+    ("ample", "2Gi", [unallocated(f"pod{UID}")], ("not-memory", "likely")),
+    ("another pod's", "8Mi", [unallocated(f"pod{OTHER_UID}")], ("too-small", "possible")),
+    ("of a sandbox that nothing ties to it", "8Mi", [unallocated(SANDBOX)], ("too-small", "possible")),
+    ("another pod's sandbox", "8Mi", [unallocated(SANDBOX, owner_uid=OTHER_UID)], ("too-small", "possible")),
+    ("an abbreviated id", "8Mi", [unallocated(SANDBOX[:12])], ("too-small", "possible")),
+]
+
+
+@pytest.mark.parametrize(
+    ("limit", "failures", "expected"), [row[1:] for row in UNALLOCATED], ids=[row[0] for row in UNALLOCATED]
+)
+def test_what_the_kernel_could_not_allocate_for_a_failing_sandbox(
+    limit: str, failures: list[AllocationFailures], expected: tuple[str, str]
+) -> None:
+    pod = context(stuck(limit), NodeEvidence(allocation_failures=tuple(failures)), [failure(OPAQUE)])
+    assert (RULE_OF[expected[0]], expected[1]) in said(pod)
+
+
+def test_without_a_limit_of_the_pod_another_cgroups_was_in_the_way() -> None:
+    unlimited = stuck("8Mi")
+    unlimited["spec"]["containers"][0]["resources"] = {}
+    evidence = NodeEvidence(allocation_failures=(unallocated(f"pod{UID}"),))
+    assert said(context(unlimited, evidence, [failure(OPAQUE)])) == [("sandbox-failure-not-memory", "likely")]
+
+
+def test_a_cause_that_the_runtime_names_outweighs_it_above_the_span() -> None:
+    evidence = NodeEvidence(allocation_failures=(unallocated(f"pod{UID}"),))
+    network = 'failed to setup network for sandbox "abc": plugin type="calico" failed (add): no IP addresses available'
+    assert said(context(stuck("48Mi"), evidence, [failure(network)])) == [("sandbox-failure-not-memory", "confirmed")]
+
+
+def test_a_container_that_the_kernel_could_not_serve_is_no_sandbox() -> None:
+    in_container = NodeEvidence(allocation_failures=(unallocated(RUN),))
+    pod = context(pod_of(), in_container)
+    assert [entry.cgroup.container_id for entry in pod.node_evidence.allocation_failures] == [RUN]
+    assert said(pod) == []
+    begun = stuck("8Mi")
+    begun["status"]["containerStatuses"][0] |= {"containerID": f"containerd://{RUN}", "lastState": {}}
+    assert ("sandbox-memory-limit-too-small", "possible") in said(context(begun, in_container, [failure(OPAQUE)]))
+
+
+def test_a_whole_log_with_failed_allocations_refutes_nothing() -> None:
+    evidence = NodeEvidence(allocation_failures=(unallocated(f"pod{UID}"),), spans=(WHOLE_LOG,))
+    assert said(context(stuck("2Gi"), evidence, [failure(OPAQUE)])) == [("sandbox-failure-not-memory", "likely")]
+
+
+def test_failed_allocations_are_shown_where_no_kill_says_more() -> None:
+    failures = (unallocated(f"pod{UID}"),)
+    shown = {}
+    for kills in ((), (SANDBOX_KILL,)):
+        evidence = NodeEvidence(kills=kills, allocation_failures=failures)
+        (found,) = findings(context(stuck("8Mi"), evidence, [failure(OPAQUE)]))
+        lines = [entry.value for entry in found.evidence if entry.source == "kernel"]
+        shown[bool(kills)] = (lines, "could not allocate memory for itself in the pod's cgroup" in found.details[1])
+    assert shown[False] == ([line.text for line in failures[0].lines], True)
+    assert shown[True] == ([line.text for line in SANDBOX_KILL.lines], False)
+
+
 RULE_OF = {"too-small": "sandbox-memory-limit-too-small", "not-memory": "sandbox-failure-not-memory"}
 
 
@@ -436,6 +505,17 @@ def test_local_times_of_a_log_are_put_right_by_the_end_that_they_explain() -> No
     found = time_line(context(pod_of(ended=end_of()), NodeEvidence(kills=(local,))))
     assert found is not None
     assert [entry.time for entry in found.entries if entry.source == "kernel"] == [END + timedelta(seconds=1)]
+
+
+def test_the_time_line_tells_once_what_the_kernel_could_not_allocate() -> None:
+    failures = (
+        unallocated(f"pod{UID}"),
+        unallocated(SANDBOX, owner_uid=UID),
+        unallocated(f"pod{UID}", zone_known=False),
+    )
+    found = time_line(context(stuck("8Mi"), NodeEvidence(allocation_failures=failures)))
+    assert found is not None
+    assert [(entry.source, entry.count, entry.time) for entry in found.entries] == [("kernel", 6, END)]
 
 
 def test_there_is_no_time_line_without_the_node() -> None:

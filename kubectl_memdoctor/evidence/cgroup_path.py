@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -61,6 +61,20 @@ def read_cgroup_path(path: str) -> CgroupPath:
         if place is not None:
             return _below(path, place, components[place.end :])
     return CgroupPath(path, Level.OTHER)
+
+
+def read_cgroup_name(name: str) -> CgroupPath:
+    """Of a cgroup whose last name is all that is known; `path` is that name.
+
+    It names a pod or a container only where it is written out in full. Whatever it is below is not known, so a pod that
+    a kubelet inside of a container made looks like one of the node's own: its uid is none of theirs.
+    """
+    pod, container = _POD_DIRECTORY.fullmatch(name), _CONTAINER.fullmatch(name)
+    if pod:
+        return CgroupPath(name, Level.POD, pod[1])
+    if container:
+        return CgroupPath(name, Level.CONTAINER, container_id=container[2], engine=_ENGINES.get(container[1] or "", ""))
+    return replace(read_cgroup_path(f"/{name}"), path=name)
 
 
 @dataclass(frozen=True, slots=True)

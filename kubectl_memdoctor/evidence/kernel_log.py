@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from kubectl_memdoctor.evidence.allocation_tally import AllocationTally
 from kubectl_memdoctor.evidence.failure_tally import shortened
 from kubectl_memdoctor.evidence.kept_kills import KeptKills, KillKey
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
-from kubectl_memdoctor.evidence.node_evidence import MOST_LINES, KernelKill
+from kubectl_memdoctor.evidence.node_evidence import MOST_LINES, AllocationFailures, KernelKill
 from kubectl_memdoctor.evidence.oom_lines import (
     LONGEST_LINE,
-    AllocationFailed,
     AlreadyExiting,
     Chosen,
     Counter,
@@ -32,10 +32,12 @@ from kubectl_memdoctor.evidence.oom_lines import (
     NodeMemory,
     NothingKillable,
     OomLine,
+    PagesRefused,
     Reaped,
     ReportsSuppressed,
     Running,
     SlabCache,
+    SlabRefused,
     Stats,
     Summary,
     TableHead,
@@ -70,7 +72,12 @@ MOST_REPORTS = 32
 MOST_REMEMBERED = 4096
 """Kills that are known again in a second copy of the same lines, and pids that the reaper may name."""
 MOST_PARTS = 5
-MOST_CGROUPS = 1000
+SLAB_LINES = 3
+"""The cache's line stands so close behind its failure, with others' in between."""
+SHORTAGE_LINES = 1000
+SHORTAGE_SECONDS = 10.0
+"""So long after the node itself had no pages, SLUB's failures may be of the same want. Only one of the node's is
+reported in that time: https://github.com/torvalds/linux/blob/v5.8/mm/page_alloc.c (warn_alloc, nopage_rs)"""
 
 Entry = TypeVar("Entry")
 
@@ -130,7 +137,9 @@ class KernelLogReader:
         self._seen: OrderedDict[object, None] = OrderedDict()
         self._killed_pids: OrderedDict[int, None] = OrderedDict()
         self._slab_lines = 0
-        self._allocation_failures: dict[str, int] = {}
+        self._slab_refused: LogLine | None = None
+        self._shortage: Moment | None = None
+        self._allocations = AllocationTally(node)
         self._suppressed = self._cut_off = self._reaped = 0
         self._lost = False
 
@@ -145,9 +154,10 @@ class KernelLogReader:
         return self._kept.counts
 
     @property
-    def allocation_failures(self) -> Mapping[str, int]:
-        """Last name of a cgroup -> how often the kernel found no memory for itself, where the log names one."""
-        return self._allocation_failures
+    def allocation_failures(self) -> tuple[AllocationFailures, ...]:
+        """What the kernel could not allocate for itself in cgroups of pods and containers, but not what failed while
+        the node had no memory either."""
+        return self._allocations.failures
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -255,8 +265,12 @@ class KernelLogReader:
                 self._suppressed += found.count
             case MessagesLost():
                 self._lost = True
-            case AllocationFailed() | SlabCache():
-                self._allocation(line, found)
+            case PagesRefused():
+                self._shortage = self._moment
+            case SlabRefused():
+                self._slab_lines, self._slab_refused = SLAB_LINES, line
+            case SlabCache():
+                self._cache(line, found)
             case _:
                 self._detail(line, caller, found)
 
@@ -499,15 +513,13 @@ class KernelLogReader:
 
     # Memory that the kernel wanted for itself
 
-    def _allocation(self, line: LogLine, found: AllocationFailed | SlabCache) -> None:
-        if isinstance(found, SlabCache) and not self._slab_lines:
+    def _cache(self, line: LogLine, found: SlabCache) -> None:
+        head, self._slab_refused = self._slab_refused, None
+        if head is None or not self._slab_lines:
             return
-        self._slab_lines = 0 if found.cgroup else 3
-        if not found.cgroup:
-            return
-        failures = self._allocation_failures
-        name = found.cgroup if found.cgroup in failures or len(failures) < MOST_CGROUPS else ""
-        failures[name] = failures.get(name, 0) + 1
+        self._slab_lines = 0
+        if self._shortage is None or not self._moment.is_within(SHORTAGE_LINES, SHORTAGE_SECONDS, self._shortage):
+            self._allocations.add(found.cgroup, (head, line))
         for report in self._reports:
             if found.cgroup in (*report.oom_path.split("/"), *report.task_path.split("/")):
                 report.keep_line(line)

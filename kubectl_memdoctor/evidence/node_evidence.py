@@ -15,6 +15,7 @@ from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 
 __all__ = [
+    "AllocationFailures",
     "ContainerCounters",
     "ContainerUsage",
     "KernelKill",
@@ -105,6 +106,33 @@ class KernelKill:
 
 MOST_TASKS = 20
 MOST_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationFailures:
+    """How often the kernel got no memory for itself that it would have charged to one cgroup (SLUB's reports before
+    5.9, which name it). Nothing is killed then. Whether it was the cgroup's limit that was in the way or one above it,
+    the lines do not say.
+    """
+
+    cgroup: CgroupPath
+    """By its last name alone (read_cgroup_name): a container's does not say whose it is."""
+    count: int = 1
+    first: datetime | None = None
+    last: datetime | None = None
+    zone_known: bool = True
+    node: str = ""
+    lines: tuple[LogLine, ...] = ()
+    """Of the newest report: what failed, and the cache that is named after the cgroup."""
+    owner_uid: str = ""
+    """The pod whose container it is, where other lines tell."""
+    or_more: bool = False
+    """Whether there were more cgroups than are kept, which may have been of the same pod."""
+
+    @property
+    def pod_uid(self) -> str:
+        """Whose cgroup it is, "" where that is not known."""
+        return self.cgroup.pod_uid or self.owner_uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +259,7 @@ class NodeEvidence:
     """All that was read, of one node or of several."""
 
     kills: tuple[KernelKill, ...] = ()
+    allocation_failures: tuple[AllocationFailures, ...] = ()
     kubelet_ooms: tuple[KubeletOom, ...] = ()
     sandbox_failures: tuple[SandboxFailures, ...] = ()
     runtime_ooms: tuple[RuntimeOom, ...] = ()
@@ -269,7 +298,17 @@ def read_whole(evidence: NodeEvidence, until: datetime) -> NodeEvidence:
     return replace(evidence, spans=tuple(replace(span, read_until=until) for span in evidence.spans))
 
 
-_LISTS = ("kills", "kubelet_ooms", "sandbox_failures", "runtime_ooms", "listings", "counters", "usages", "spans")
+_LISTS = (
+    "kills",
+    "allocation_failures",
+    "kubelet_ooms",
+    "sandbox_failures",
+    "runtime_ooms",
+    "listings",
+    "counters",
+    "usages",
+    "spans",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +319,7 @@ class PodEvidence:
     kills: tuple[KernelKill, ...] = ()
     node_kills: tuple[KernelKill, ...] = ()
     """Of the pod's node, at a level above the pod, whoever was the victim."""
+    allocation_failures: tuple[AllocationFailures, ...] = ()
     kubelet_ooms: tuple[KubeletOom, ...] = ()
     sandbox_failures: tuple[SandboxFailures, ...] = ()
     runtime_ooms: tuple[RuntimeOom, ...] = ()

@@ -169,16 +169,21 @@ class MessagesLost:
 
 
 @dataclass(frozen=True, slots=True)
-class AllocationFailed:
-    """Memory that the kernel wanted for itself. `cgroup` is the last name of the cgroup to which it would have been
-    charged, "" where the line names none."""
+class PagesRefused:
+    """The node itself had no free pages of the kind that was asked for; no cgroup's limit has a part in it: a page that
+    cannot be charged is given back without a word.
+    https://github.com/torvalds/linux/blob/v4.18/mm/page_alloc.c (__alloc_pages_nodemask)"""
 
-    cgroup: str = ""
+
+@dataclass(frozen=True, slots=True)
+class SlabRefused:
+    """There was no page for a cache of the kernel's, or it could not be charged. The cache's line follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlabCache:
-    """Follows a failed allocation. Before 5.9 each cgroup had caches of its own, named after it."""
+    """`cgroup` is its last name alone. Before 5.9 each cgroup had caches of its own, named after it.
+    https://github.com/torvalds/linux/blob/v4.18/mm/slab_common.c (memcg_create_kmem_cache)"""
 
     cgroup: str
 
@@ -202,7 +207,8 @@ OomLine: TypeAlias = (
     | Reaped
     | ReportsSuppressed
     | MessagesLost
-    | AllocationFailed
+    | PagesRefused
+    | SlabRefused
     | SlabCache
 )
 
@@ -235,7 +241,6 @@ def split_caller(text: str) -> tuple[str, str]:
 _INVOKED = " invoked oom-killer: "
 _CPUSET = re.compile(r"(.{1,64}) cpuset=(\S{1,255}) mems_allowed=")
 _PAGE_FAILURE = ": page allocation failure: "
-_PAGE_CPUSET = re.compile(r",cpuset=([^,\s]{1,255}),mems_allowed=")
 _SUPPRESSED = re.compile(r"oom_kill_process: (\d{1,10}) callbacks suppressed")
 _LOST = re.compile(
     # kernel/printk/printk.c; journald-server.c and journald-kmsg.c of systemd; plugins/imjournal of rsyslog
@@ -252,8 +257,7 @@ def _by_middle(text: str) -> OomLine | None:
     if cpuset:
         return InvokerCpuset(cpuset[1], cpuset[2])
     if text.find(_PAGE_FAILURE, 0, LONGEST_COMM + len(_PAGE_FAILURE)) > 0:
-        cgroup = _PAGE_CPUSET.search(text)
-        return AllocationFailed(cgroup[1] if cgroup else "")
+        return PagesRefused()
     return None
 
 
@@ -496,8 +500,8 @@ def _tasks_state(_: str) -> OomLine:
     return TableHead(())
 
 
-def _allocation_failed(_: str) -> OomLine:
-    return AllocationFailed()
+def _slab_refused(_: str) -> OomLine:
+    return SlabRefused()
 
 
 _BY_START: tuple[tuple[str, Callable[[str], OomLine | None]], ...] = (
@@ -519,7 +523,7 @@ _BY_START: tuple[tuple[str, Callable[[str], OomLine | None]], ...] = (
     ("Tasks state (", _tasks_state),
     ("oom_reaper: ", _reaped),
     ("oom_kill_process: ", _suppressed),
-    ("SLUB: Unable to allocate memory on ", _allocation_failed),
+    ("SLUB: Unable to allocate memory on ", _slab_refused),
     ("cache: ", _slab_cache),
     ("** ", _lost),
     ("Missed ", _lost),

@@ -9,8 +9,15 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
+from kubectl_memdoctor.evidence.failure_tally import sandbox_ids
 from kubectl_memdoctor.evidence.log_line import Writer
-from kubectl_memdoctor.evidence.node_evidence import KernelKill, LogSpan, NodeEvidence, PodEvidence
+from kubectl_memdoctor.evidence.node_evidence import (
+    AllocationFailures,
+    KernelKill,
+    LogSpan,
+    NodeEvidence,
+    PodEvidence,
+)
 from kubectl_memdoctor.objects import Pod
 
 Entry = TypeVar("Entry")
@@ -61,6 +68,36 @@ def same_host(node_name: str, host: str) -> bool:
     return one[0] == other[0] and not (one[2] and other[2])
 
 
+def owned_failures(evidence: NodeEvidence) -> Iterator[AllocationFailures]:
+    """Failed allocations of each cgroup once, of several logs that tell of it from the one that saw most of them, and
+    with the pod of a container that any other line ties to one pod only."""
+    owners: dict[str, set[str]] = {}
+    for container_id, uid in _tied(evidence):
+        owners.setdefault(container_id, set()).add(uid)
+    most: dict[str, AllocationFailures] = {}
+    for entry in evidence.allocation_failures:
+        known = most.setdefault(entry.cgroup.path, entry)
+        most[entry.cgroup.path] = max(known, entry, key=lambda one: (one.count, one.owner_uid))
+    for entry in most.values():
+        tied = owners.get(entry.cgroup.container_id, set())
+        is_certain = not entry.pod_uid and len(tied) == 1
+        yield dataclasses.replace(entry, owner_uid=next(iter(tied))) if is_certain else entry
+
+
+def _tied(evidence: NodeEvidence) -> Iterator[tuple[str, str]]:
+    """Container ids, each with the uid of a pod that it belongs to."""
+    cgroups = [cgroup for kill in evidence.kills for cgroup in (kill.task_cgroup, kill.oom_cgroup)]
+    cgroups += [oom.cgroup for oom in evidence.kubelet_ooms]
+    cgroups += [entry.cgroup for entry in evidence.counters]
+    for cgroup in cgroups:
+        if cgroup is not None and cgroup.container_id and cgroup.pod_uid:
+            yield cgroup.container_id, cgroup.pod_uid
+    for failures in evidence.sandbox_failures:
+        if failures.pod_uid:
+            for text in (failures.message, *(line.text for line in failures.lines)):
+                yield from ((container_id, failures.pod_uid) for container_id in sandbox_ids(text))
+
+
 class EvidenceIndex:
     """A NodeEvidence that can be asked for one pod after the other."""
 
@@ -69,6 +106,9 @@ class EvidenceIndex:
         kills = tuple(self._timed(kill) for kill in self.whole.kills)
         self._above = tuple(kill for kill in kills if kill.level in ABOVE_THE_POD)
         self._kills = _by(lambda kill: kill.pod_uid, kills)
+        self._allocation_failures = _by(
+            lambda entry: entry.pod_uid or entry.cgroup.container_id, self.whole.allocation_failures
+        )
         self._kubelet_ooms = _by(lambda oom: _uid(oom.cgroup), self.whole.kubelet_ooms)
         self._failures = _by(
             lambda entry: entry.pod_uid or _name(entry.namespace, entry.name), self.whole.sandbox_failures
@@ -91,14 +131,16 @@ class EvidenceIndex:
         if not self.whole:
             return PodEvidence()
         name = _name(pod.metadata.namespace, pod.metadata.name)
+        own_ids = container_ids(pod)
         uids = sorted(pod_uids(pod))
         kills = _each(self._kills, uids)
         return PodEvidence(
             kills=kills,
             node_kills=tuple(kill for kill in self._above if same_host(pod.spec.node_name, kill.node)),
+            allocation_failures=_each(self._allocation_failures, (*uids, *own_ids)),
             kubelet_ooms=_each(self._kubelet_ooms, uids),
             sandbox_failures=_each(self._failures, (*uids, name)),
-            runtime_ooms=_each(self._runtime_ooms, (text[:ID_LETTERS] for text in container_ids(pod))),
+            runtime_ooms=_each(self._runtime_ooms, (text[:ID_LETTERS] for text in own_ids)),
             listings=_each(self._listings, (*uids, name)),
             counters=_each(self._counters, (*uids, name)),
             usages=_each(self._usages, (*uids, name)),

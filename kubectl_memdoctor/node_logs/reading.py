@@ -8,11 +8,12 @@ from datetime import datetime
 from itertools import zip_longest
 
 from kubectl_memdoctor.evidence.cadvisor import CadvisorReader
-from kubectl_memdoctor.evidence.container_listing import ListedContainer, listed_ids, read_listing
+from kubectl_memdoctor.evidence.container_listing import SANDBOX, ListedContainer, listed_ids, read_listing
 from kubectl_memdoctor.evidence.kubelet_metrics import KubeletMetricsReader
 from kubectl_memdoctor.evidence.log_line import Writer
 from kubectl_memdoctor.evidence.metric_lines import metric_lines
-from kubectl_memdoctor.evidence.node_evidence import LogSpan, NodeEvidence, merged
+from kubectl_memdoctor.evidence.node_evidence import AllocationFailures, LogSpan, NodeEvidence, merged
+from kubectl_memdoctor.evidence.pod_join import ID_LETTERS
 from kubectl_memdoctor.evidence.stats_summary import read_summary
 from kubectl_memdoctor.node_logs.files import LogSource, NotRead
 from kubectl_memdoctor.node_logs.log_pass import LogPass, Readers
@@ -93,11 +94,12 @@ class _Log:
         return self.node or next((part.host for part in self.parts if part.host), "")
 
     def evidence(self, listed: Mapping[str, ListedContainer]) -> NodeEvidence:
-        """`listed`: whose the containers are that docker calls by their ids."""
+        """`listed`: whose the containers are that docker, or a cgroup, calls by their ids."""
         readers = self.readers
         boots = [part.boot for part in self.parts if part.boot]
         own = NodeEvidence(
             kills=readers.kernel.kills,
+            allocation_failures=tuple(_of_sandbox(entry, listed) for entry in readers.kernel.allocation_failures),
             spans=tuple(self._spans()),
             boots={self.host: boots[-1]} if boots and self.host else {},
         )
@@ -109,6 +111,14 @@ class _Log:
         for part, follower in zip_longest(self.parts, self.parts[1:]):
             for span in part.spans(self.host, gaps):
                 yield replace(span, last=_later(span.last, follower.first)) if follower else span
+
+
+def _of_sandbox(entry: AllocationFailures, listed: Mapping[str, ListedContainer]) -> AllocationFailures:
+    """With its pod, where it is in a sandbox that is listed."""
+    owner = listed.get(entry.cgroup.container_id[:ID_LETTERS])
+    if owner is None or owner.container not in ("", SANDBOX):
+        return entry
+    return replace(entry, owner_uid=owner.pod_uid)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

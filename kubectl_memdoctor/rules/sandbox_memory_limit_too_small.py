@@ -17,7 +17,9 @@ Nothing that Kubernetes prints for such a pod names memory. It never starts by i
 The minimum differs by runtime, version, cgroup version and number of CPUs, and the API names only the container engine.
 Where the limit lies between the runtimes' minima, the finding is *possible*. A node whose kernel needs far more than
 those measured is not known here: `kubectl memdoctor calibrate` measures yours. The node's kernel log shows the kill
-itself and makes it *confirmed*, whatever the limit.
+itself and makes it *confirmed*, whatever the limit. Kernels before 5.9 may kill nothing and only log that they could
+not allocate for themselves (`SLUB: Unable to allocate memory`): in the pod's cgroup that confirms a limit within the
+runtimes' minima, makes one somewhat above them *likely*, and says nothing under an ample one.
 
 ## How to mend it
 Raise the limit where the pod's template is. If the unit was wrong, write the one that was meant; otherwise

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_path
+from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_name, read_cgroup_path
 
 UID = "0f6c1c3e-7a1d-4c0e-9b57-2d6a8e4f1b90"
 ESCAPED = UID.replace("-", "_")
@@ -130,6 +130,40 @@ def test_above_pods(path: str, level: Level, qos_class: str) -> None:
 )
 def test_lookalikes(path: str) -> None:
     assert read_cgroup_path(path) == CgroupPath(path, Level.OTHER)
+
+
+NAMES = {
+    f"pod{UID}": (Level.POD, UID, ""),
+    f"pod{HASH}": (Level.POD, HASH, ""),
+    SLICE: (Level.POD, UID, ""),
+    f"kubepods-pod{ESCAPED}.slice": (Level.POD, UID, ""),
+    f"kubelet-kubepods-besteffort-pod{ESCAPED}.slice": (Level.POD, UID, ""),
+    CID: (Level.CONTAINER, "", CID),
+    f"docker-{CID}.scope": (Level.CONTAINER, "", CID),
+    f"cri-containerd-{CID}.scope": (Level.CONTAINER, "", CID),
+    f"crio-{CID}.scope": (Level.CONTAINER, "", CID),
+    f"{SLICE}:cri-containerd:{CID}": (Level.CONTAINER, UID, CID),
+    "kubepods-burstable.slice": (Level.QOS, "", ""),
+    "kubepods": (Level.ALLOCATABLE, "", ""),
+    "burstable": (Level.OTHER, "", ""),
+    f"pod{UID[:-1]}": (Level.OTHER, "", ""),
+    f"pod{UID}x": (Level.OTHER, "", ""),
+    f"pod{ESCAPED}": (Level.OTHER, "", ""),
+    f"kubepods-burstable-pod{UID}.slice": (Level.OTHER, "", ""),
+    f"xkubepods-pod{ESCAPED}.slice": (Level.OTHER, "", ""),
+    CID[:12]: (Level.OTHER, "", ""),
+    f"{CID}0": (Level.OTHER, "", ""),
+    f"docker-{CID[:12]}.scope": (Level.OTHER, "", ""),
+    "docker.service": (Level.OTHER, "", ""),
+    "user.slice": (Level.OTHER, "", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMES.items(), ids=NAMES)
+def test_a_last_name_alone(name: str, expected: tuple[Level, str, str]) -> None:
+    found = read_cgroup_name(name)
+    assert (found.level, found.pod_uid, found.container_id) == expected
+    assert found.path == name
 
 
 def test_an_unknown_name_below_a_pod_is_a_container_without_id() -> None:

@@ -10,17 +10,18 @@ from itertools import chain, zip_longest
 
 import pytest
 
-from kubectl_memdoctor.evidence import kept_kills
+from kubectl_memdoctor.evidence import allocation_tally, kept_kills
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.kept_kills import KeptKills, KillKey
 from kubectl_memdoctor.evidence.kernel_log import LOOK_LINES, OPEN_LINES, KernelLogReader
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.node_evidence import MOST_LINES, MOST_TASKS, KernelKill, Task, VictimKind
 from kubectl_memdoctor.evidence.oom_lines import (
-    AllocationFailed,
     Counter,
     Killed,
     LimitReached,
+    PagesRefused,
+    SlabRefused,
     Stats,
     Summary,
     read_oom_line,
@@ -79,6 +80,11 @@ def read_texts(*parts: Iterable[str]) -> KernelLogReader:
 def only_kill(reader: KernelLogReader) -> KernelKill:
     assert len(reader.kills) == 1, reader.kills
     return reader.kills[0]
+
+
+def failed(reader: KernelLogReader) -> dict[str, int]:
+    """The last name of a cgroup -> how often the kernel could not allocate for itself in it."""
+    return {entry.cgroup.path: entry.count for entry in reader.allocation_failures}
 
 
 def names(kill: KernelKill) -> list[str]:
@@ -243,8 +249,7 @@ def test_a_sandbox_below_a_limit_of_nothing() -> None:
     assert failcnts == sorted(failcnts)
     assert failcnts[0] > 30000
     assert len({kill.container_id for kill in reader.kills}) == 5
-    assert set(reader.allocation_failures.values()) == {1}
-    assert set(reader.allocation_failures) == {kill.container_id for kill in reader.kills}
+    assert failed(reader) == {kill.container_id: 1 for kill in reader.kills}
     assert all("kmalloc-192" in kill.lines[-1].text for kill in reader.kills)
 
 
@@ -589,28 +594,79 @@ def test_the_invoker_decides_nothing() -> None:
     assert only_kill(read_texts(report(NEW, sandbox))).victim_kind is VictimKind.PAUSE
 
 
+SLAB = "SLUB: Unable to allocate memory on node -1 (gfp=0xd0)"
+NO_PAGES = f"x: page allocation failure: order:0, mode:0xa20(GFP_ATOMIC), nodemask=(null),cpuset={CID},mems_allowed=0"
+
+
+def cache(cgroup: str) -> str:
+    return f"  cache: dentry(7:{cgroup}), object size: 192, buffer size: 192, default order: 0, min order: 0"
+
+
 @pytest.mark.parametrize(
-    ("text", "cgroup"),
+    ("text", "found"),
     [
-        ("java: page allocation failure: order:4, mode:0xc0d0", ""),
-        (
-            f"x: page allocation failure: order:0, mode:0xa20(GFP_ATOMIC), nodemask=(null),cpuset={CID},mems_allowed=0",
-            CID,
-        ),
-        ("SLUB: Unable to allocate memory on node -1, gfp=0xa20(GFP_ATOMIC)", ""),
-        ("SLUB: Unable to allocate memory on CPU 3 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)", ""),
+        ("java: page allocation failure: order:4, mode:0xc0d0", PagesRefused()),
+        (NO_PAGES, PagesRefused()),
+        (SLAB, SlabRefused()),
+        ("SLUB: Unable to allocate memory on node -1, gfp=0xa20(GFP_ATOMIC)", SlabRefused()),
+        ("SLUB: Unable to allocate memory on CPU 3 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)", SlabRefused()),
     ],
 )
-def test_failed_allocations(text: str, cgroup: str) -> None:
-    assert read_oom_line(text) == AllocationFailed(cgroup)
-    assert read_texts([text]).allocation_failures == ({cgroup: 1} if cgroup else {})
+def test_failed_allocations(text: str, found: object) -> None:
+    assert read_oom_line(text) == found
+    assert failed(read_texts([text])) == {}
 
 
-def test_a_cache_counts_only_after_its_failure() -> None:
-    cache = f"  cache: dentry(7:{CID}), object size: 192, buffer size: 192, default order: 0, min order: 0"
-    head = "SLUB: Unable to allocate memory on node -1 (gfp=0xd0)"
-    assert read_texts([cache]).allocation_failures == {}
-    assert read_texts([head, "docker0: port 1(veth0) entered disabled state", cache]).allocation_failures == {CID: 1}
+SCOPE = f"docker-{CID}.scope"
+ALLOCATIONS = [
+    # the lines -> how often in which cgroup
+    ("a container's", [SLAB, cache(CID)], {CID: 1}),
+    ("a scope's", [SLAB, cache(SCOPE)], {SCOPE: 1}),
+    ("a pod's", [SLAB, cache(f"pod{UID}")], {f"pod{UID}": 1}),
+    ("again and again", [SLAB, cache(CID), SLAB, cache(f"pod{UID}"), SLAB, cache(CID)], {f"pod{UID}": 1, CID: 2}),
+    ("with another line between", [SLAB, "docker0: port 1(veth0) entered disabled state", cache(CID)], {CID: 1}),
+    ("the cache alone", [cache(CID)], {}),
+    ("far behind another's", [SLAB, *["x"] * 5, cache(CID)], {}),
+    ("a cache of no cgroup, as since 5.9", [SLAB, "  cache: dentry, object size: 192, buffer size: 192"], {}),
+    ("a service's", [SLAB, cache("docker.service")], {}),
+    ("an abbreviated id", [SLAB, cache(CID[:12])], {}),
+    ("of no cgroup below pods", [SLAB, cache("kubepods")], {}),
+    ("the node itself has no pages", [NO_PAGES, "Call Trace:", "Mem-Info:", SLAB, cache(CID)], {}),
+]
+
+
+@pytest.mark.parametrize(("texts", "expected"), [row[1:] for row in ALLOCATIONS], ids=[row[0] for row in ALLOCATIONS])
+def test_the_cgroup_in_which_the_kernel_cannot_allocate(texts: list[str], expected: dict[str, int]) -> None:
+    assert failed(read_texts(texts)) == expected
+
+
+def test_a_shortage_of_the_node_ends() -> None:
+    start = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    later = start + timedelta(seconds=30)
+    lines = [LogLine(NO_PAGES, Writer.KERNEL, time=start)]
+    lines += [LogLine(text, Writer.KERNEL, time=later) for text in (SLAB, cache(CID))]
+    assert failed(read(lines)) == {CID: 1}
+
+
+def test_failed_allocations_of_one_cgroup_are_one_entry() -> None:
+    start = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    lines = [
+        LogLine(text, Writer.KERNEL, "kern.log", time=start + timedelta(minutes=minute), host="worker-1")
+        for minute in (0, 1, 2)
+        for text in (SLAB, cache(CID))
+    ]
+    (found,) = read(lines).allocation_failures
+    assert (found.cgroup.container_id, found.pod_uid, found.count) == (CID, "", 3)
+    assert (found.first, found.last, found.zone_known) == (start, start + timedelta(minutes=2), True)
+    assert (found.node, found.lines, found.or_more) == ("worker-1", tuple(lines[-2:]), False)
+
+
+def test_the_newest_cgroups_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocation_tally, "MOST_CGROUPS", 2)
+    ids = [f"{number:064x}" for number in (1, 2, 3, 2)]
+    reader = read_texts(*([SLAB, cache(container_id)] for container_id in ids))
+    assert failed(reader) == {ids[2]: 1, ids[1]: 2}
+    assert all(entry.or_more for entry in reader.allocation_failures)
 
 
 def test_counters_of_old_and_new_kernels() -> None:
@@ -688,7 +744,8 @@ def test_the_needles_let_everything_through(kernel: Kernel) -> None:
     filtered.finish()
     whole = read(lines)
     assert (filtered.kills, filtered.gaps) == (whole.kills, whole.gaps)
-    assert filtered.allocation_failures == whole.allocation_failures == {PAUSE_ID: 1}
+    assert filtered.allocation_failures == whole.allocation_failures
+    assert failed(filtered) == {PAUSE_ID: 1}
     assert taken < len(lines) - 290
 
 

@@ -326,8 +326,22 @@ def test_a_year_is_not_after_the_file_was_written(tmp_path: Path) -> None:
     assert kernel_span(read(path).evidence).first == datetime(2023, 11, 28, 10, tzinfo=UTC)
 
 
+LISTED = "0123456789ab".ljust(64, "0")
+
+
+@pytest.mark.parametrize(("listing", "uid"), [(DOCKER_PS, UID), (DOCKER_PS.replace("k8s_POD_", "k8s_app_"), "")])
+def test_a_cgroup_without_memory_for_the_kernel_is_named_by_a_listing_of_its_sandbox(
+    tmp_path: Path, listing: str, uid: str
+) -> None:
+    cache = f"  cache: dentry(7:docker-{LISTED}.scope), object size: 192, buffer size: 192"
+    (tmp_path / "dmesg.txt").write_text(dmesg([*QUIET, "SLUB: Unable to allocate memory on node -1 (gfp=0xd0)", cache]))
+    (tmp_path / "docker-ps.txt").write_text(listing)
+    (found,) = read(tmp_path).evidence.allocation_failures
+    assert (found.pod_uid, found.count) == (uid, 1)
+
+
 def test_docker_s_ids_are_named_by_a_listing(tmp_path: Path) -> None:
-    failure = f"Handler for POST /v1.38/containers/{'0123456789ab'.ljust(64, '0')}/start returned error: x"
+    failure = f"Handler for POST /v1.38/containers/{LISTED}/start returned error: x"
     (tmp_path / "dockerd.log").write_text(f'time="2026-11-28T18:45:27+08:00" level=error msg="{failure}"\n')
     (tmp_path / "docker-ps.txt").write_text(DOCKER_PS)
     (failures,) = read(tmp_path).evidence.sandbox_failures
