@@ -11,6 +11,8 @@ SETUP_FILES := setup.cfg setup.py pyproject.toml
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
 
+# Without bytecode every program that a test starts would be compiled anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/installed-test
 	@command -v go >/dev/null || echo "not run: what needs Go: comparisons with Kubernetes' own code, and the real API server"
 	$(BIN)/pytest -q -n auto --dist worksteal --ignore=tests/cluster --ignore=tests/node

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,9 +32,11 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("path", GOLDENS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_reports_are_as_the_schema_says(path: Path) -> None:
-    assert faults(json.loads(path.read_text())) == []
+@pytest.mark.parametrize("rule", sorted({path.parent.name for path in GOLDENS}))
+def test_reports_are_as_the_schema_says(rule: str) -> None:
+    for path in GOLDENS:
+        if path.parent.name == rule:
+            assert faults(json.loads(path.read_text())) == [], path.name
 
 
 @pytest.mark.parametrize("arguments", [("ns", "--all"), ("pod", "-A", "-l", "no!=such")], ids=" ".join)

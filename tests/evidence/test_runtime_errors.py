@@ -219,6 +219,12 @@ def test_reads_anything(message: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ADVERSARIAL)
+def test_a_megabyte_of_what_patterns_begin_with(unit: str) -> None:
+    """That this ends at all is the test: a pattern that went back and forth would take hours."""
+    assert read_runtime_error(unit * (1_000_000 // len(unit))).proof is not Proof.MEMORY
+
+
+@pytest.mark.parametrize("unit", ['"', "/a", ' caused "', "mount ", "\n"])
 def test_of_a_megabyte_only_both_ends_are_read(unit: str) -> None:
     ends = unit * (READ_FIRST // len(unit) + 1)
     one, other = (
