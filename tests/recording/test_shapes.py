@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,15 @@ CASES = Path(__file__).parent.parent / "cases"
 CASE_PATHS = list({path.parent: path for path in sorted(CASES.glob("*/fires-*.yaml"))}.values())
 Objects = list[dict[str, Any]]
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-dump: Callable[..., str] = partial(yaml.dump, Dumper=DUMPER)
-dump_all: Callable[..., str] = partial(yaml.dump_all, Dumper=DUMPER)
+
+
+def dump(value: Any, flow: bool = False) -> str:
+    return dump_all([value], flow)
+
+
+def dump_all(values: Iterable[Any], flow: bool = False) -> str:
+    text: str = yaml.dump_all(values, Dumper=DUMPER, default_flow_style=flow)
+    return text
 
 
 def look_of(path: Path) -> UsageLook:
@@ -126,7 +133,7 @@ def as_raw_yaml_lists(objects: Objects, folder: Path) -> str:
 
 
 def as_flow_yaml(objects: Objects, folder: Path) -> str:
-    return write(folder / "dump.yaml", dump(a_list(objects), default_flow_style=True))
+    return write(folder / "dump.yaml", dump(a_list(objects), flow=True))
 
 
 def as_gzip(objects: Objects, folder: Path) -> str:
