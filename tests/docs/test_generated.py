@@ -29,15 +29,22 @@ def test_the_generated_pages_are_fresh() -> None:
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stdout + ran.stderr
 
 
-def test_a_stale_page_is_named_and_written_anew(tmp_path: Path) -> None:
+def test_stale_and_missing_pages_are_named_and_written_anew(tmp_path: Path) -> None:
+    stale = ("rbac.md", "rules.md")
     docs = tmp_path / "docs"
     shutil.copytree(DOCS, docs)
     (docs / "rules.md").write_text("of yesterday")
+    (docs / "rbac.md").unlink()
     checked = generate(docs, "--check")
-    assert (checked.returncode, checked.stdout) == (1, "docs/rules.md is stale: run make docs\n")
+    assert (checked.returncode, checked.stdout) == (
+        1,
+        "".join(f"docs/{page} is stale: run make docs\n" for page in stale),
+    )
     assert (docs / "rules.md").read_text() == "of yesterday"
-    assert generate(docs).stdout == "docs/rules.md\n"
-    assert (docs / "rules.md").read_bytes() == (DOCS / "rules.md").read_bytes()
+    assert not (docs / "rbac.md").exists()
+    assert generate(docs).stdout == "".join(f"docs/{page}\n" for page in stale)
+    for page in stale:
+        assert (docs / page).read_bytes() == (DOCS / page).read_bytes()
 
 
 def test_a_field_that_output_md_does_not_tell_of_is_an_error(tmp_path: Path) -> None:
