@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from command_line.memory_source import MemorySource
-from kernel_kills import NOW, OTHER_UID, RUN, UID, kill, sandbox_kill
+from kernel_kills import NOW, OTHER_UID, RUN, UID, kill, sandbox_kill, unallocated
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import Writer
@@ -28,6 +28,7 @@ from kubectl_memdoctor.log_diagnosis import (
     diagnose_logs_with,
     newest_time,
 )
+from kubectl_memdoctor.pod_notes import NAMELESS
 
 Json = dict[str, Any]
 LATER = NOW + timedelta(days=1)
@@ -98,6 +99,8 @@ VERDICTS: list[tuple[dict[str, tuple[Any, ...]], str]] = [
     ({"sandbox_failures": (NAMED,)}, UNDECIDED),
     ({"kills": (kill(task_cgroup=None, oom_cgroup=None, level=Level.OTHER),)}, NO_POD),
     ({"runtime_ooms": (RuntimeOom(RUN, NOW, Writer.CONTAINERD),)}, NO_POD),
+    ({"allocation_failures": (unallocated(f"pod{UID}"),)}, UNDECIDED),
+    ({"allocation_failures": (unallocated(RUN),)}, NO_POD),
 ]
 
 
@@ -107,6 +110,17 @@ def test_the_headline_where_nothing_is_found(evidence: dict[str, tuple[Any, ...]
     assert diagnosis.logs is not None
     assert diagnosis.logs.verdict == verdict
     assert diagnosis.report.findings == ()
+
+
+def test_what_the_kernel_could_not_allocate_is_told_where_nothing_was_killed() -> None:
+    refused = (unallocated(f"pod{UID}"), unallocated(f"pod{OTHER_UID}"), unallocated("77" * 32))
+    diagnosis = alone(kills=(kill(uid=OTHER_UID),), allocation_failures=refused)
+    assert diagnosis.logs is not None
+    told = [(entry.title, note.text) for entry in diagnosis.logs.pods for note in entry.notes if note.count == 3]
+    assert told == [
+        (UID, "could not allocate memory for itself in the pod's cgroup"),
+        (NAMELESS, "could not allocate memory for itself in container 777777777777"),
+    ]
 
 
 def test_a_pod_is_named_by_what_other_logs_call_it() -> None:
