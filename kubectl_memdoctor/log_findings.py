@@ -121,13 +121,6 @@ def _sandbox(seen: _Seen) -> Iterator[Finding]:
     )
 
 
-def _sandbox_sentences(seen: _Seen, limit: int | None, minimum: SandboxMinimum) -> Iterator[str]:
-    yield from _limit_sentences(limit)
-    yield from node_sentences(seen.pod)
-    yield from kill_span(seen.sandbox_kills)
-    yield f"{minimum.reason}."
-
-
 def _sandbox_confidence(seen: _Seen) -> Confidence | None:
     """The kernel's own report of a limit under a page, or of a sandbox that is killed while sandboxes are seen to fail,
     leaves no doubt. A runtime's process may also be killed as it enters a container that runs, in a full pod. What the

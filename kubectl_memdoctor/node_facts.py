@@ -236,6 +236,7 @@ def _minimum(view: NodeView) -> str:
         bounds=None,
         measured=cluster.measured,
         override_bytes=cluster.minimum_bytes,
+        cgroup_version=view.evidence.cgroup_versions.get(view.name),
     ).reason
 
 
