@@ -62,13 +62,13 @@ class Pool(_Written, frozen=True, kw_only=True):
 
 
 class Try(_Written, frozen=True, kw_only=True, omit_defaults=True):
-    """All tries with one limit: how many pods became ready, how many did not."""
+    """All tries with one limit: how many became ready, how many did not."""
 
     limit_bytes: Bytes
     ready: Times
     failed: Times
     failed_at: Literal["", "sandbox", "container"] = ""
-    """What did not start; sandbox and container share the pod's limit."""
+    """What did not start; sandbox and container share the pod's limit. Empty where the API does not tell them apart."""
 
 
 class Measurement(_Written, frozen=True, kw_only=True):
@@ -81,6 +81,8 @@ class Measurement(_Written, frozen=True, kw_only=True):
     ready_bytes: Bytes
     """The smallest limit from which on every try's pod became ready."""
     tries: Annotated[tuple[Try, ...], Meta(min_length=1)]
+    sandbox_tries: tuple[Try, ...] = ()
+    """Of further pods, whose containers never start: how many sandboxes did."""
     image: str
     taken_at: Time
 
@@ -230,11 +232,11 @@ def _refuse(name: str, what: str) -> MeasuredMinimumError:
 
 def _fault(item: Measurement) -> str:
     """What makes the figures of a measurement impossible together."""
-    limits = [entry.limit_bytes for entry in item.tries]
-    if len(set(limits)) < len(limits):
-        return "tries has a limit twice"
-    if not all(entry.ready or entry.failed for entry in item.tries):
-        return "tries has a limit that was not tried"
+    for name, tries in (("tries", item.tries), ("sandboxTries", item.sandbox_tries)):
+        if len({entry.limit_bytes for entry in tries}) < len(tries):
+            return f"{name} has a limit twice"
+        if not all(entry.ready or entry.failed for entry in tries):
+            return f"{name} has a limit that was not tried"
     if item.failed_bytes >= item.ready_bytes:
         return f"failedBytes {item.failed_bytes} is not below readyBytes {item.ready_bytes}"
     if item.failed_bytes != failed_bytes(item.tries):

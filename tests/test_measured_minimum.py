@@ -68,6 +68,7 @@ class TestDecode:
         assert (found.failed_bytes, found.ready_bytes) == (3 * MIB, 4 * MIB)
         assert found.none_ready_bytes == 2 * MIB
         assert found.times == 12
+        assert found.sandbox_tries == (), "older versions kept none"
         assert found.taken_at == datetime(2026, 11, 24, 18, tzinfo=UTC)
 
     def test_json_and_tabs(self) -> None:
@@ -128,6 +129,14 @@ class TestDecode:
                 "items[0]: tries has a limit twice",
             ),
             (
+                {"sandboxTries": [{"limitBytes": "1", "ready": "0", "failed": "1"}] * 2},
+                "items[0]: sandboxTries has a limit twice",
+            ),
+            (
+                {"sandboxTries": [{"limitBytes": "1", "ready": "0", "failed": "0"}]},
+                "items[0]: sandboxTries has a limit that was not tried",
+            ),
+            (
                 {"tries": [{"limitBytes": "3145728", "ready": "0", "failed": "1"}]},
                 "items[0]: readyBytes is 4194304, but by its tries it is not known",
             ),
@@ -158,6 +167,7 @@ TRIES = st.lists(
     min_size=1,
     unique_by=lambda entry: entry.limit_bytes,
 )
+SANDBOX_TRIES: st.SearchStrategy[list[Try]] = st.one_of(st.just([]), TRIES)
 
 
 @st.composite
@@ -177,6 +187,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         failed_bytes=failed_bytes(tries),
         ready_bytes=ready,
         tries=tries,
+        sandbox_tries=tuple(draw(SANDBOX_TRIES)),
         image=draw(TEXTS),
         taken_at=draw(st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))),
     )

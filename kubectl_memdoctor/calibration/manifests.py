@@ -27,6 +27,7 @@ OWN_PREFIX = "memdoctor-calibrate-"
 CONTAINER = "pause"
 NOBODY = 65535
 """The user that pause images are made for: https://github.com/kubernetes/kubernetes/blob/v1.37.2/build/pause/Dockerfile"""
+NO_SUCH_TAG = "memdoctor-no-such-tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,11 @@ def owner(run: Run) -> Manifest:
     return made_object("ConfigMap", metadata)
 
 
-def pod(run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str) -> Manifest:
-    """The try `number` of the run, whose pod-level limit is to be `limit_bytes`, overhead included.
+def pod(
+    run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str, *, sandbox_only: bool = False
+) -> Manifest:
+    """The try `number` of the run, whose pod-level limit is to be `limit_bytes`, overhead included. `sandbox_only`: its
+    container is never to start.
 
     The scheduler places it, by the node's name: so quotas, admission and the kubelet treat it as any other pod.
     Request and limit are the same, as the API server has it for a pod that gives only the limit.
@@ -104,7 +108,7 @@ def pod(run: Run, target: Target, limit_bytes: int, number: int, owner_uid: str)
             "runAsGroup": NOBODY,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(target, limit_bytes)],
+        "containers": [_container(target, limit_bytes) | (_unstartable(run, target) if sandbox_only else {})],
     }
     if target.runtime.metadata.name:
         spec["runtimeClassName"] = target.runtime.metadata.name
@@ -124,6 +128,20 @@ def _container(target: Target, limit_bytes: int) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
     }
+
+
+def _unstartable(run: Run, target: Target) -> Manifest:
+    """An image that no node has, of the repository that policies let in. The kubelet looks for a container's image when
+    the sandbox is up: https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kuberuntime/kuberuntime_manager.go
+    (SyncPod)
+    """
+    return {"image": missing_image(run, target), "imagePullPolicy": "Never"}
+
+
+def missing_image(run: Run, target: Target) -> str:
+    """The tag is the run's own, so there is no such image. A colon before the last slash is a registry's port."""
+    folder, slash, name = target.image.name.partition("@")[0].rpartition("/")
+    return f"{folder}{slash}{name.partition(':')[0]}:{NO_SUCH_TAG}-{run.serial}"
 
 
 def _only_on(node: str) -> Manifest:

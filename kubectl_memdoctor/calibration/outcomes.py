@@ -1,4 +1,4 @@
-"""How a try ends: the pod is ready, it fails, or something that is not memory is in the way.
+"""How a try ends: the pod, or its sandbox alone, is ready, it fails, or something that is not memory is in the way.
 
 Pure: from one pod and the events about it. Pods differ only in their limit, so once one has run, what keeps another
 from starting is the limit, unless its error names something else.
@@ -31,7 +31,11 @@ NODE_CAUSES = frozenset({"network", "image", "storage", "disk-full", "runtime-un
 """Of a sandbox that fails: what may come over a node at any time, and strikes before the pod's memory limit does."""
 SANDBOX_GONE = "sandbox-gone"
 """A cause of evidence.runtime_causes."""
+SANDBOX_CHANGED = "SandboxChanged"
+"""The kubelet's event about a sandbox that is no longer as it was made."""
+PULLING = "Pulling"
 CONTAINER_STARTED = "Started"
+SANDBOX_ERROR = "FailedCreatePodSandBox"
 CONTAINER_ERROR = "Failed"
 """The reason of the kubelet's event about a container that it could not create or start."""
 WAITING_EVENTS = (
@@ -51,7 +55,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    stage: Literal["sandbox", "container"]
+    """`stage` is empty where the API does not tell: a sandbox that its container misses has died by itself, or of the
+    container's start in the same cgroup."""
+
+    stage: Literal["", "sandbox", "container"]
     words: str
 
 
@@ -67,11 +74,9 @@ Outcome = Ready | Failed | Obstacle
 
 def outcome(pod: Pod, events: Sequence[Event], *, one_has_run: bool) -> Outcome | None:
     """None while it is not decided. `one_has_run`: a pod with a larger limit became ready on the same node."""
-    failed = _by_events(events, one_has_run)
+    failed = _by_events(events, one_has_run) or _of_pod(pod)
     if failed is not None:
         return failed
-    if pod.status.phase == "Failed" and pod.status.reason:
-        return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
     status = next(iter(pod.status.container_statuses), None)
     if status is not None:
         ended = status.state.terminated or status.last_state.terminated
@@ -79,17 +84,39 @@ def outcome(pod: Pod, events: Sequence[Event], *, one_has_run: bool) -> Outcome 
     return None
 
 
+def sandbox_outcome(pod: Pod, events: Sequence[Event]) -> Outcome | None:
+    """The same for a pod whose container is not to start, on a node where others ran: Ready is its sandbox."""
+    failed = _of_sandbox_events(events, one_has_run=True) or _of_pod(pod)
+    if failed is not None:
+        return failed
+    changed = next((event for event in events if event.reason == SANDBOX_CHANGED), None)
+    if changed is not None:
+        return Failed("sandbox", short(changed.message))
+    status = next(iter(pod.status.container_statuses), None)
+    waiting = status.state.waiting if status else None
+    if status is not None and (waiting is None or waiting.reason in (*START_REASONS, CONFIG_REASON)):
+        return Obstacle("admission gave its container an image that the node has, so its sandbox was not alone")
+    return Ready() if _sandbox_is_up(pod, events, waiting.reason if waiting else "") else None
+
+
+def _sandbox_is_up(pod: Pod, events: Iterable[Event], reason: str) -> bool:
+    """As the kubelet says, which before Kubernetes 1.29 is to be seen only by its having looked for the image."""
+    condition = pod.status.condition(*SANDBOX_READY)
+    if condition is not None:
+        return condition.status == "True"
+    return reason in IMAGE_REASONS or any(event.reason == PULLING for event in events)
+
+
 def _by_events(events: Sequence[Event], one_has_run: bool) -> Failed | Obstacle | None:
     """What came first decides: what a container's start leaves in the pod's cgroup is in the way of what follows."""
-    sandbox = [event for event in events if event.reason == "FailedCreatePodSandBox"]
-    container = [event for event in events if event.reason == CONTAINER_ERROR]
+    sandbox = [event for event in events if event.reason == SANDBOX_ERROR]
     first = _earliest(event for event in events if event.reason in (CONTAINER_STARTED, CONTAINER_ERROR))
     if first is None or (sandbox and not _is_not_after(first, _earliest(sandbox))):
-        return _of_sandbox([event.message for event in sandbox], one_has_run) if sandbox else None
+        return _of_sandbox_events(events, one_has_run)
     if first.reason == CONTAINER_ERROR:
-        return _of_first_start(first.message, one_has_run)
-    trouble = container or sandbox
-    return _of_start_error(read_runtime_error(trouble[0].message), one_has_run) if trouble else None
+        return _of_start(first.message, one_has_run)
+    trouble = [event for event in events if event.reason == CONTAINER_ERROR] or sandbox
+    return _of_start(trouble[0].message, one_has_run) if trouble else None
 
 
 def timed_out(pod: Pod, events: Sequence[Event], *, one_has_run: bool, seconds: float) -> Failed | Obstacle:
@@ -100,9 +127,12 @@ def timed_out(pod: Pod, events: Sequence[Event], *, one_has_run: bool, seconds: 
     if latest is not None:
         return Obstacle(_told(latest))
     condition = pod.status.condition(*SANDBOX_READY)
-    stage: Literal["sandbox", "container"] = "container" if condition and condition.status == "True" else "sandbox"
     words = f"not ready after {seconds:g}s, and no event says why"
-    return Failed(stage, words) if one_has_run else Obstacle(words)
+    if not one_has_run:
+        return Obstacle(words)
+    if condition is None:
+        return Failed("", words)
+    return Failed("container" if condition.status == "True" else "sandbox", words)
 
 
 def changed(pod: Pod, limit_bytes: int) -> str:
@@ -116,9 +146,18 @@ def changed(pod: Pod, limit_bytes: int) -> str:
     return f"changed the pod's memory limit from {quantity.format_bytes(limit_bytes)} to {limit.quantity or 'none'}"
 
 
-def _of_sandbox(messages: Sequence[str], one_has_run: bool) -> Failed | Obstacle:
+def _of_pod(pod: Pod) -> Obstacle | None:
+    if pod.status.phase == "Failed" and pod.status.reason:
+        return Obstacle(f"the node ended it: {pod.status.reason}: {pod.status.message}".rstrip(": "))
+    return None
+
+
+def _of_sandbox_events(events: Iterable[Event], one_has_run: bool) -> Failed | Obstacle | None:
     """Retries alternate between wordings: one that names memory outweighs one that does not."""
-    told = min(map(read_runtime_error, messages), key=lambda failure: _ORDER.index(failure.proof))
+    failures = [read_runtime_error(event.message) for event in events if event.reason == SANDBOX_ERROR]
+    if not failures:
+        return None
+    told = min(failures, key=lambda failure: _ORDER.index(failure.proof))
     elsewhere = told.proof is Proof.NOT_MEMORY and (not one_has_run or told.cause in NODE_CAUSES)
     return _elsewhere(told) if elsewhere else Failed("sandbox", _innermost(told))
 
@@ -147,25 +186,11 @@ def _of_end(ended: StateTerminated, one_has_run: bool) -> Failed | Obstacle | No
     )
 
 
-def _of_first_start(message: str, one_has_run: bool) -> Failed | Obstacle:
-    """A sandbox that dies right after its start is missed when its first container is to be put into it."""
+def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle:
     told = read_runtime_error(message)
-    if told.cause == SANDBOX_GONE:
-        return Failed("sandbox", _innermost(told))
-    return _of_start_error(told, one_has_run)
-
-
-def _of_start(message: str, one_has_run: bool) -> Failed | Obstacle | None:
-    """By the status, which is of the newest start: a sandbox that this one misses may have died of an earlier one, and
-    only the events, which come a little later, tell that apart."""
-    told = read_runtime_error(message)
-    return None if told.cause == SANDBOX_GONE else _of_start_error(told, one_has_run)
-
-
-def _of_start_error(told: RuntimeFailure, one_has_run: bool) -> Failed | Obstacle:
     if told.proof is Proof.NOT_MEMORY and not one_has_run:
         return _elsewhere(told)
-    return Failed("container", _innermost(told))
+    return Failed("" if told.cause == SANDBOX_GONE else "container", _innermost(told))
 
 
 def _elsewhere(told: RuntimeFailure) -> Obstacle:

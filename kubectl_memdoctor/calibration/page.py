@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from kubectl_memdoctor.calibration.manifests import Run
+from kubectl_memdoctor.calibration.manifests import Run, missing_image
 from kubectl_memdoctor.calibration.nodes import Target
 from kubectl_memdoctor.calibration.run import RUN_SECONDS, NodeRun
-from kubectl_memdoctor.calibration.search import MOST_AT_ONCE, MOST_PODS, grid, sandbox_span
+from kubectl_memdoctor.calibration.search import MOST_AT_ONCE, MOST_PODS, grid
 from kubectl_memdoctor.measured_minimum import (
     CONFIG_MAP_NAME,
     CONFIG_MAP_NAMESPACE,
@@ -18,6 +18,7 @@ from kubectl_memdoctor.measured_minimum import (
     SandboxMinimumList,
     Try,
     encode,
+    ready_bytes,
 )
 from kubectl_memdoctor.quantity import format_bytes
 from kubectl_memdoctor.temporary.manifests import Manifest
@@ -35,6 +36,7 @@ def plan(run: Run, targets: Sequence[Target], server: str, *, saves: bool) -> It
     for target in targets:
         yield f"  at most {MOST_PODS} pods on node {target.name}, {MOST_AT_ONCE} at a time"
         yield f"    {_tried(target)}"
+        yield f"    for sandboxes alone image {missing_image(run, target)}, which exists nowhere: none starts"
         yield from (f"    {remark}" for remark in _remarks(target))
     yield "All of it is removed at the end, also when it is interrupted."
     if saves:
@@ -81,9 +83,9 @@ def results(measurements: Iterable[Measurement], nodes: Sequence[NodeRun]) -> It
 def _result(measurement: Measurement, node: NodeRun) -> Iterator[str]:
     yield f"Node {measurement.node}: pods start with a memory limit of {format_bytes(measurement.ready_bytes)} or more."
     yield f"  {_spread(measurement)}"
-    span = sandbox_span(measurement.tries)
-    if span.enough_bytes < measurement.ready_bytes:
-        yield f"  Sandboxes alone start with {format_bytes(span.enough_bytes)}; their containers need the rest."
+    alone = ready_bytes(node.sandboxes)
+    if alone is not None and alone < measurement.ready_bytes and not node.sandbox_remark:
+        yield f"  Sandboxes alone start with {format_bytes(alone)}; their containers need the rest."
     if node.remark:
         yield f"  Not closer, since {node.remark}."
     yield f"  {described(measurement.pool)}"
@@ -92,14 +94,18 @@ def _result(measurement: Measurement, node: NodeRun) -> Iterator[str]:
         yield f"  Holds for {_names(others)} as well: of the same kind."
     yield ""
     yield "  LIMIT    READY      FAILED WITH"
-    for entry in measurement.tries:
-        yield f"  {_row(entry, node.words.get(entry.limit_bytes, ''))}".rstrip()
+    yield from _rows(measurement.tries, node.words)
+    if measurement.sandbox_tries:
+        yield ""
+        yield "  LIMIT    SANDBOXES  FAILED WITH"
+        yield from _rows(measurement.sandbox_tries, node.sandbox_words)
 
 
-def _row(entry: Try, words: str) -> str:
-    count = f"{entry.ready} of {entry.ready + entry.failed}"
-    stage = f"{entry.failed_at}: {words}" if words else ""
-    return f"{format_bytes(entry.limit_bytes):8} {count:10} {stage}"
+def _rows(tries: Iterable[Try], words: Mapping[int, str]) -> Iterator[str]:
+    for entry in tries:
+        count = f"{entry.ready} of {entry.ready + entry.failed}"
+        stages = (entry.failed_at, words.get(entry.limit_bytes, ""))
+        yield f"  {format_bytes(entry.limit_bytes):8} {count:10} {': '.join(filter(None, stages))}".rstrip()
 
 
 def _spread(measurement: Measurement) -> str:

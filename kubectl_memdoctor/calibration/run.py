@@ -11,8 +11,25 @@ from dataclasses import dataclass, field
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.manifests import Run, namespace, owner, pod
 from kubectl_memdoctor.calibration.nodes import Target
-from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, events_of, outcome, timed_out
-from kubectl_memdoctor.calibration.search import Step, added, grid, is_narrow, next_step, pods_of
+from kubectl_memdoctor.calibration.outcomes import (
+    Failed,
+    Obstacle,
+    Ready,
+    changed,
+    events_of,
+    outcome,
+    sandbox_outcome,
+    timed_out,
+)
+from kubectl_memdoctor.calibration.search import (
+    Step,
+    added,
+    grid,
+    is_narrow,
+    next_step,
+    pods_of,
+    sandbox_evidence,
+)
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter, Refusal
 from kubectl_memdoctor.measured_minimum import Measurement, Try, failed_bytes, ready_bytes
@@ -21,7 +38,8 @@ from kubectl_memdoctor.temporary.clock import Clock
 
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
-"""How long a pod must stay ready: a sandbox that is killed right after its start is noticed by then."""
+"""How long a pod must stay ready, or a sandbox up: one that is killed right after its start is noticed by then, since
+a kubelet looks at its sandboxes every second."""
 TRY_SECONDS = 60.0
 """Until a pod that shows nothing counts as failed. Nodes start a pod in a second or two, emulated ones in twenty."""
 FIRST_SECONDS = 120.0
@@ -56,8 +74,11 @@ class NodeRun:
     target: Target
     limits: tuple[int, ...]
     tries: tuple[Try, ...] = ()
+    sandbox_tries: tuple[Try, ...] = ()
     words: dict[int, str] = field(default_factory=dict)
     """Limit -> what a pod with it failed with."""
+    sandbox_words: dict[int, str] = field(default_factory=dict)
+    """The same for the pods whose containers are not to start."""
     step: Step | None = None
     pods: dict[str, _Watched] = field(default_factory=dict)
     gone_by: float = 0.0
@@ -65,14 +86,20 @@ class NodeRun:
     """Why it could not be measured."""
     remark: str = ""
     """Why the figure is wider than it should be."""
+    sandbox_remark: str = ""
+    """Why the figure of sandboxes alone is, or is not known at all."""
     done: bool = False
 
     @property
     def has_run(self) -> bool:
         return any(entry.ready for entry in self.tries)
 
-    def end(self, *, obstacle: str = "", remark: str = "") -> None:
-        self.done, self.obstacle, self.remark = True, obstacle, remark
+    @property
+    def sandboxes(self) -> tuple[Try, ...]:
+        return sandbox_evidence(self.tries, self.sandbox_tries)
+
+    def end(self, *, obstacle: str = "", remark: str = "", sandbox_remark: str = "") -> None:
+        self.done, self.obstacle, self.remark, self.sandbox_remark = True, obstacle, remark, sandbox_remark
 
 
 class Calibration:
@@ -135,6 +162,7 @@ class Calibration:
                     failed_bytes=failed_bytes(node.tries),
                     ready_bytes=ready,
                     tries=node.tries,
+                    sandbox_tries=node.sandbox_tries,
                     image=node.target.image.name,
                     taken_at=taken_at.replace(microsecond=0),
                 )
@@ -146,7 +174,7 @@ class Calibration:
         if node.pods and self._clock.now() < node.gone_by:
             return
         node.pods.clear()
-        node.step = next_step(node.tries, node.limits)
+        node.step = next_step(node.tries, node.sandbox_tries, node.limits)
         if node.step is None:
             self._finish(node)
             return
@@ -160,17 +188,26 @@ class Calibration:
             largest = max(node.words)
             words = f"no pod became ready, not even with {quantity.format_bytes(largest)}: {node.words[largest]}"
             node.end(obstacle=words)
-        elif not is_narrow(node.tries, node.limits):
-            node.end(
-                remark=f"the {pods_of(node.tries)} pods that one node may have were used up before it was known closer"
-            )
-        else:
-            node.end()
+            return
+        made = pods_of((*node.tries, *node.sandbox_tries))
+        used_up = f"the {made} pods that one node may have were used up before it was known closer"
+        node.end(
+            remark="" if is_narrow(node.tries, node.limits) else used_up,
+            sandbox_remark="" if is_narrow(node.sandboxes, node.limits) else used_up,
+        )
 
     def _make_pod(self, node: NodeRun, step: Step) -> None:
         self._number += 1
-        manifest = pod(self.run, node.target, step.limit_bytes, self._number, self._owner_uid)
-        made = self._created(manifest)
+        manifest = pod(
+            self.run, node.target, step.limit_bytes, self._number, self._owner_uid, sandbox_only=step.sandbox_only
+        )
+        try:
+            made = self._created(manifest)
+        except Refusal as error:
+            if not step.sandbox_only:
+                raise
+            self._stop_at(node, str(error))
+            return
         node.pods[made.metadata.name] = _Watched(made.metadata.name, self._clock.now())
         difference = changed(made, step.limit_bytes)
         if difference:
@@ -216,7 +253,7 @@ class Calibration:
             self._stop_at(node, f"someone {difference} while it was being measured")
             return
         own = [*events_of(events, found)]
-        ended = outcome(found, own, one_has_run=node.has_run)
+        ended = sandbox_outcome(found, own) if node.step.sandbox_only else outcome(found, own, one_has_run=node.has_run)
         if ended is None or isinstance(ended, Ready):
             self._wait_for(node, watched, found, own, is_ready=ended is not None)
         else:
@@ -244,28 +281,38 @@ class Calibration:
         limit = node.step.limit_bytes
         failed = ended if isinstance(ended, Failed) else None
         if failed is not None:
-            node.words.setdefault(limit, failed.words)
+            (node.sandbox_words if node.step.sandbox_only else node.words).setdefault(limit, failed.words)
         one = Try(
             limit_bytes=limit,
             ready=0 if failed else 1,
             failed=1 if failed else 0,
             failed_at=failed.stage if failed else "",
         )
-        node.tries = added(node.tries, one)
+        if node.step.sandbox_only:
+            node.sandbox_tries = added(node.sandbox_tries, one)
+        else:
+            node.tries = added(node.tries, one)
         self._delete(watched)
         node.gone_by = self._clock.now() + GONE_SECONDS
         if all(entry.ended for entry in node.pods.values()):
             self._tell_step(node)
 
     def _tell_step(self, node: NodeRun) -> None:
-        failed, ready = failed_bytes(node.tries), ready_bytes(node.tries)
+        assert node.step is not None
+        tries = node.sandboxes if node.step.sandbox_only else node.tries
+        failed, ready = failed_bytes(tries), ready_bytes(tries)
         too_little = f"{quantity.format_bytes(failed)} is too little, " if failed else ""
         enough = f"{quantity.format_bytes(ready)} is enough so far" if ready else "nothing was enough yet"
-        self._tell(f"node {node.target.name}, {pods_of(node.tries)} pods: {too_little}{enough}")
+        alone = " for sandboxes alone" if node.step.sandbox_only else ""
+        made = pods_of((*node.tries, *node.sandbox_tries))
+        self._tell(f"node {node.target.name}, {made} pods: {too_little}{enough}{alone}")
 
     def _stop_at(self, node: NodeRun, obstacle: str) -> None:
-        """The other nodes go on."""
-        node.end(obstacle=obstacle)
+        """The other nodes go on. What pods need is known when sandboxes are measured, and stands."""
+        if node.step is not None and node.step.sandbox_only:
+            node.end(sandbox_remark=obstacle)
+        else:
+            node.end(obstacle=obstacle)
         for watched in node.pods.values():
             if not watched.ended:
                 self._delete(watched)
@@ -278,8 +325,7 @@ class Calibration:
         for node in self.nodes:
             if node.done:
                 continue
-            if ready_bytes(node.tries) is None:
-                self._stop_at(node, f"not done after {RUN_SECONDS / 60:g} minutes")
-            else:
-                self._stop_at(node, "")
-                node.remark = f"it was stopped after {RUN_SECONDS / 60:g} minutes"
+            stopped = f"it was stopped after {RUN_SECONDS / 60:g} minutes"
+            self._stop_at(node, stopped)
+            if node.obstacle and ready_bytes(node.tries) is not None:
+                node.end(remark=stopped, sandbox_remark=stopped)

@@ -7,7 +7,7 @@ Pure: from the tries so far to the next step, and from the tries to the figure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubectl_memdoctor.measured_minimum import Try, failed_bytes, ready_bytes
 
@@ -22,7 +22,9 @@ TRIES = 2
 CONFIRMING_TRIES = 8
 """So many pods in a row must become ready with the limit that is reported."""
 CONFIRMING_SANDBOXES = 4
-"""The same for the limit from which on sandboxes start."""
+"""The same for the limit from which on sandboxes start: so many did, and none failed."""
+SANDBOX_TRIES = 1
+"""For a limit that is new to them. Few pods are left by then, and where one has luck, those that confirm may not."""
 MOST_AT_ONCE = 4
 MOST_PODS = 30
 """On one node."""
@@ -30,16 +32,11 @@ MOST_PODS = 30
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`sandbox_only`: the containers of its pods are not to start."""
+
     limit_bytes: int
     pods: int
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The largest limit that failed (0: none did), and the smallest above it that was tried, which did not."""
-
-    failed_bytes: int
-    enough_bytes: int
+    sandbox_only: bool = False
 
 
 def grid(above_bytes: int = 0) -> tuple[int, ...]:
@@ -52,22 +49,25 @@ def grid(above_bytes: int = 0) -> tuple[int, ...]:
     return tuple(limit for limit in (*limits, LARGEST_BYTES) if limit > above_bytes)
 
 
-def next_step(tries: Iterable[Try], limits: tuple[int, ...]) -> Step | None:
-    """What to try after `tries` (each limit once), on the grid `limits`. None when there is nothing left to try.
+def next_step(tries: tuple[Try, ...], sandbox_tries: tuple[Try, ...], limits: tuple[int, ...]) -> Step | None:
+    """What to try after these (each limit once), on the grid `limits`. None when there is nothing left to try.
 
     First until a pod becomes ready at all; then for the smallest limit with which all do; then, with the pods that are
-    left, for the smallest with which their sandboxes start.
+    left, for the smallest with which sandboxes start.
     """
-    tries = tuple(tries)
-    ready = ready_bytes(tries)
-    if ready is None:
-        wanted = _control(failed_bytes(tries), limits)
-    else:
-        wanted = _narrowing(tries, limits, Span(failed_bytes(tries), ready), CONFIRMING_TRIES) or _narrowing(
-            tries, limits, sandbox_span(tries), CONFIRMING_SANDBOXES
-        )
-    pods = min(wanted.pods, MOST_PODS - pods_of(tries)) if wanted else 0
-    return Step(wanted.limit_bytes, pods) if wanted and pods else None
+    wanted = _wanted(tries, sandbox_tries, limits)
+    pods = min(wanted.pods, MOST_PODS - pods_of((*tries, *sandbox_tries))) if wanted else 0
+    return replace(wanted, pods=pods) if wanted and pods else None
+
+
+def _wanted(tries: tuple[Try, ...], sandbox_tries: tuple[Try, ...], limits: tuple[int, ...]) -> Step | None:
+    if ready_bytes(tries) is None:
+        return _control(failed_bytes(tries), limits)
+    wanted = _narrowing(tries, limits, TRIES, CONFIRMING_TRIES)
+    if wanted is not None:
+        return wanted
+    wanted = _narrowing(sandbox_evidence(tries, sandbox_tries), limits, SANDBOX_TRIES, CONFIRMING_SANDBOXES)
+    return replace(wanted, sandbox_only=True) if wanted else None
 
 
 def _control(failed: int, limits: tuple[int, ...]) -> Step | None:
@@ -75,25 +75,34 @@ def _control(failed: int, limits: tuple[int, ...]) -> Step | None:
     return None if control is None else Step(control, 1)
 
 
-def _narrowing(tries: tuple[Try, ...], limits: tuple[int, ...], span: Span, enough: int) -> Step | None:
-    """Brings the ends of the span together. A failure of what seemed enough moves the lower one up, and the search goes
-    on between that and the next larger limit that did not fail."""
-    between = _between(limits, span)
+def _narrowing(tries: tuple[Try, ...], limits: tuple[int, ...], pods: int, enough: int) -> Step | None:
+    """Brings what failed and what did not together, by `pods` a limit. A failure of what seemed enough moves the lower
+    end up, and the search goes on between that and the next larger limit that did not fail."""
+    between = _between(tries, limits)
     if between:
-        return Step(between[len(between) // 2], TRIES)
-    so_far = sum(entry.ready + entry.failed for entry in tries if entry.limit_bytes == span.enough_bytes)
-    return Step(span.enough_bytes, min(MOST_AT_ONCE, enough - so_far)) if so_far < enough else None
+        return Step(between[len(between) // 2], pods)
+    ready = ready_bytes(tries)
+    assert ready is not None, "some pod became ready, and so its sandbox had started"
+    so_far = sum(entry.ready + entry.failed for entry in tries if entry.limit_bytes == ready)
+    return Step(ready, min(MOST_AT_ONCE, enough - so_far)) if so_far < enough else None
 
 
-def _between(limits: tuple[int, ...], span: Span) -> list[int]:
-    return [limit for limit in limits if span.failed_bytes < limit < span.enough_bytes]
+def _between(tries: tuple[Try, ...], limits: tuple[int, ...]) -> list[int]:
+    """The limits above the largest that failed and below the smallest above it that did not."""
+    failed, ready = failed_bytes(tries), ready_bytes(tries)
+    return [limit for limit in limits if ready is not None and failed < limit < ready]
 
 
-def sandbox_span(tries: Iterable[Try]) -> Span:
-    """The same figures for sandboxes alone: where a container fails, its sandbox has started. Some pod was ready."""
-    tries = tuple(tries)
-    failed = max((entry.limit_bytes for entry in tries if entry.failed_at == "sandbox"), default=0)
-    return Span(failed, min(entry.limit_bytes for entry in tries if entry.limit_bytes > failed))
+def sandbox_evidence(tries: Iterable[Try], sandbox_tries: Iterable[Try]) -> tuple[Try, ...]:
+    """What both prove about sandboxes: where a container fails, its sandbox has started; but a pod that failed proves
+    nothing where the API does not tell which of the two did."""
+    shown = tuple(sandbox_tries)
+    for entry in tries:
+        started = entry.ready + (entry.failed if entry.failed_at == "container" else 0)
+        failed = entry.failed if entry.failed_at == "sandbox" else 0
+        if started or failed:
+            shown = added(shown, Try(limit_bytes=entry.limit_bytes, ready=started, failed=failed))
+    return shown
 
 
 def pods_of(tries: Iterable[Try]) -> int:
@@ -103,8 +112,10 @@ def pods_of(tries: Iterable[Try]) -> int:
 def is_narrow(tries: Iterable[Try], limits: tuple[int, ...]) -> bool:
     """Whether no limit of the grid is left between what failed and what did not."""
     tries = tuple(tries)
-    ready = ready_bytes(tries)
-    return ready is not None and not _between(limits, Span(failed_bytes(tries), ready))
+    return ready_bytes(tries) is not None and not _between(tries, limits)
+
+
+_STAGES = ("sandbox", "", "container")
 
 
 def added(tries: Iterable[Try], new: Try) -> tuple[Try, ...]:
@@ -112,13 +123,12 @@ def added(tries: Iterable[Try], new: Try) -> tuple[Try, ...]:
     merged = {entry.limit_bytes: entry for entry in tries}
     old = merged.get(new.limit_bytes)
     if old is not None:
-        stages = {old.failed_at, new.failed_at} - {""}
         new = Try(
             limit_bytes=new.limit_bytes,
             ready=old.ready + new.ready,
             failed=old.failed + new.failed,
-            # The earlier of the two stages: what fails there at times is not enough for it.
-            failed_at="sandbox" if "sandbox" in stages else new.failed_at or old.failed_at,
+            # The earliest stage that it may have been: what fails there at times is not enough for it.
+            failed_at=min((one.failed_at for one in (old, new) if one.failed), key=_STAGES.index, default=""),
         )
     merged[new.limit_bytes] = new
     return tuple(sorted(merged.values(), key=lambda entry: -entry.limit_bytes))

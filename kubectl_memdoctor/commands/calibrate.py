@@ -245,7 +245,11 @@ class _Command:
         from kubectl_memdoctor.objects import CONFIG_MAPS, PODS
 
         place = manifests.namespace(run) if run.makes_namespace else manifests.owner(run)
-        pods = [manifests.pod(run, target, CONTROLS[0], number, "") for number, target in enumerate(targets, 1)]
+        kinds = [(target, sandbox_only) for target in targets for sandbox_only in (False, True)]
+        pods = [
+            manifests.pod(run, target, CONTROLS[0], number, "", sandbox_only=sandbox_only)
+            for number, (target, sandbox_only) in enumerate(kinds, 1)
+        ]
         if self._line.text(DRY_RUN) == "server":
             self._writer.create(CONFIG_MAPS, place, dry_run=True)
             for pod in pods:
@@ -274,6 +278,7 @@ class _Command:
         if ending.interrupted is None:
             measurements = tuple(calibration.measurements())
             self._print(measurements, calibration.nodes)
+            self._say_what_is_open(calibration.nodes)
             lines += self._keep(measurements)
             lines += _obstacles(calibration.nodes)
         lines += _remaining(ending.remains, str(ending.error or ""))
@@ -301,6 +306,14 @@ class _Command:
         except BrokenPipeError:
             # The result is kept all the same.
             discard(self._screen.out)
+
+    def _say_what_is_open(self, nodes: Iterable[NodeRun]) -> None:
+        for node in nodes:
+            if node.sandbox_remark:
+                self._screen.say(
+                    f"node {node.target.name}: the smallest limit for sandboxes alone was not found:"
+                    f" {node.sandbox_remark}"
+                )
 
     def _keep(self, measurements: Sequence[Measurement]) -> list[str]:
         """Lines for what could not be kept."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from kubectl_memdoctor.calibration.manifests import Run, new_run
+from kubectl_memdoctor.calibration.manifests import NO_SUCH_TAG, Run, new_run
 from kubectl_memdoctor.calibration.nodes import Image, Runtime, Target
 from kubectl_memdoctor.calibration.run import Calibration
 from kubectl_memdoctor.cluster.source import NotFound, Page
@@ -43,13 +43,32 @@ class PretendedPod:
         name: str = required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
         return name
 
+    @property
+    def is_sandbox_only(self) -> bool:
+        return NO_SUCH_TAG in self.body["spec"]["containers"][0]["image"]
+
     def placed(self) -> None:
         self.body["spec"]["nodeName"] = self.node
 
     def ready(self) -> None:
+        """Its sandbox alone, where its image does not exist."""
         self.placed()
-        status = {"name": "pause", "ready": True, "restartCount": 0, "state": {"running": {}}}
-        self.body["status"] = {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [status]}
+        missing = {"waiting": {"reason": "ErrImageNeverPull", "message": "Container image is not present"}}
+        if self.is_sandbox_only:
+            self._write(missing)
+        else:
+            self._write({"running": {}}, "Ready")
+
+    def fail(self, reason: str, message: str) -> None:
+        """Its container, at its start."""
+        self.placed()
+        self._write({"terminated": {"reason": reason, "exitCode": 128, "message": message}})
+
+    def _write(self, state: Json, *conditions: str) -> None:
+        """In a sandbox that is up."""
+        found = [{"type": name, "status": "True"} for name in ("PodReadyToStartContainers", *conditions)]
+        status = {"name": "pause", "ready": "Ready" in conditions, "restartCount": 0, "state": state}
+        self.body["status"] = {"conditions": found, "containerStatuses": [status]}
 
 
 @dataclass(slots=True)
@@ -112,7 +131,8 @@ class PretendedCluster:
     def warn(self, pod: PretendedPod, reason: str, message: str) -> None:
         about = {"kind": "Pod", "name": pod.body["metadata"]["name"], "uid": pod.body["metadata"]["uid"]}
         event = {"involvedObject": about, "type": "Warning", "reason": reason, "message": message}
-        self.events.append({**event, "lastTimestamp": "2026-11-24T12:00:00Z"})
+        if all((event["involvedObject"], reason) != (told["involvedObject"], told["reason"]) for told in self.events):
+            self.events.append({**event, "lastTimestamp": "2026-11-24T12:00:00Z"})
 
 
 def target(name: str, runtime: Runtime | None = None) -> Target:

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from kubectl_memdoctor.calibration.outcomes import Failed, Obstacle, Ready, changed, events_of, outcome, timed_out
+from kubectl_memdoctor.calibration.outcomes import (
+    Failed,
+    Obstacle,
+    Ready,
+    changed,
+    events_of,
+    outcome,
+    sandbox_outcome,
+    timed_out,
+)
 from kubectl_memdoctor.cluster.recording import open_recording
 from kubectl_memdoctor.cluster.source import NotRecorded
 from kubectl_memdoctor.objects import (
@@ -54,17 +63,14 @@ def recorded(path: Path) -> tuple[tuple[Pod, tuple[Event, ...]], ...]:
     return tuple((pod, own) for pod, own in told if any(event.reason == "FailedCreatePodSandBox" for event in own))
 
 
-@pytest.mark.parametrize("path", IN_SANDBOXES, ids=lambda path: path.stem)
-def test_recorded_sandboxes_that_fail_on_memory(path: Path) -> None:
-    for pod, warnings in recorded(path):
+def test_recorded_sandboxes_that_fail_on_memory() -> None:
+    failing = [(path.stem, pod, warnings) for path in IN_SANDBOXES for pod, warnings in recorded(path)]
+    assert len(failing) > 30
+    for name, pod, warnings in failing:
         found = outcome(pod, warnings, one_has_run=True)
-        assert isinstance(found, Failed)
-        assert found.stage == "sandbox"
-        assert found.words
-
-
-def test_there_are_enough_of_them() -> None:
-    assert sum(1 for path in IN_SANDBOXES for _ in recorded(path)) > 30
+        assert isinstance(found, Failed), name
+        assert found.stage == "sandbox", name
+        assert found.words, name
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
@@ -140,12 +146,12 @@ def failed_start(message: str, second: int) -> Event:
 
 
 @pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
-def test_a_sandbox_that_its_first_container_misses_has_failed(message: str) -> None:
-    pod = ended("StartError", 128, message)
-    assert outcome(pod, [], one_has_run=True) is None
-    found = outcome(pod, [failed_start(message, 1)], one_has_run=True)
+@pytest.mark.parametrize("events", [[], [1]], ids=["by-status", "by-event"])
+def test_a_sandbox_that_its_first_container_misses_may_have_died_of_either(message: str, events: list[int]) -> None:
+    told = [failed_start(message, second) for second in events]
+    found = outcome(ended("StartError", 128, message), told, one_has_run=True)
     assert isinstance(found, Failed)
-    assert found.stage == "sandbox"
+    assert found.stage == ""
 
 
 @pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
@@ -157,15 +163,13 @@ def test_a_sandbox_that_a_later_container_misses_was_killed_by_an_earlier_one(me
 
 
 @pytest.mark.parametrize("reason", ["Failed", "FailedCreatePodSandBox"])
-@pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED])
+@pytest.mark.parametrize("message", [GONE, SANDBOX_STOPPED, STOPPED])
 def test_what_fails_after_a_container_had_started_is_no_sandbox_that_failed(reason: str, message: str) -> None:
     started = replace(failed_start("", 1), type="Normal", reason="Started", message="Container started")
     later = replace(failed_start(message, 9), reason=reason)
-    pod = ended("StartError", 128, message)
-    assert outcome(pod, [started], one_has_run=True) is None
-    found = outcome(pod, [later, started], one_has_run=True)
+    found = outcome(ended("StartError", 128, message), [later, started], one_has_run=True)
     assert isinstance(found, Failed)
-    assert found.stage == "container"
+    assert found.stage == ("container" if message == STOPPED else "")
 
 
 def test_ids_are_left_out() -> None:
@@ -249,7 +253,7 @@ def told(reason: str, message: str, minute: int) -> Event:
 
 def test_time_is_up() -> None:
     unplaced, placed = Pod(), a_pod(ContainerStatus(name="pause"))
-    up = a_pod(ContainerStatus(name="pause"), PodReadyToStartContainers="True")
+    up, down = (a_pod(ContainerStatus(name="pause"), PodReadyToStartContainers=value) for value in ("True", "False"))
     no_room = told("FailedScheduling", "0/1 nodes are available: 1 Too many pods.", 1)
     no_network = told("NetworkNotReady", "network is not ready: cni plugin not initialized", 2)
     assert timed_out(unplaced, [no_room], one_has_run=True, seconds=30) == Obstacle(
@@ -260,12 +264,63 @@ def test_time_is_up() -> None:
     assert isinstance(late, Obstacle)
     assert late.words.startswith("NetworkNotReady: ")
     assert isinstance(timed_out(placed, [], one_has_run=False, seconds=120), Obstacle)
-    assert timed_out(placed, [], one_has_run=True, seconds=60) == Failed(
-        "sandbox", "not ready after 60s, and no event says why"
+    for pod, stage in ((up, "container"), (down, "sandbox"), (placed, "")):
+        late = timed_out(pod, [], one_has_run=True, seconds=60)
+        assert isinstance(late, Failed)
+        assert (late.stage, late.words) == (stage, "not ready after 60s, and no event says why")
+
+
+CHANGED = Event(
+    type="Normal", reason="SandboxChanged", message="Pod sandbox changed, it will be killed and re-created."
+)
+MISSING = 'Container image "registry.k8s.io/pause:none" is not present with pull policy of Never'
+
+
+def imageless(reason: str = "ErrImageNeverPull", **conditions: str) -> Pod:
+    return a_pod(
+        ContainerStatus(name="pause", state=ContainerState(waiting=StateWaiting(reason, MISSING))), **conditions
     )
-    late = timed_out(up, [], one_has_run=True, seconds=60)
-    assert isinstance(late, Failed)
-    assert late.stage == "container"
+
+
+@pytest.mark.parametrize("reason", ["ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "ContainerCreating"])
+def test_a_sandbox_alone_is_up_when_the_kubelet_says_so(reason: str) -> None:
+    assert sandbox_outcome(imageless(reason, PodReadyToStartContainers="True"), []) == Ready()
+    assert sandbox_outcome(imageless(reason, PodReadyToStartContainers="False"), []) is None
+
+
+def test_a_sandbox_alone_on_a_kubelet_without_that_condition() -> None:
+    """Before Kubernetes 1.29. A pull that hangs shows by its event only."""
+    assert sandbox_outcome(imageless(), []) == Ready()
+    assert sandbox_outcome(imageless("ContainerCreating"), []) is None
+    pulling = Event(type="Normal", reason="Pulling", message='Pulling image "registry.k8s.io/pause:none"')
+    assert sandbox_outcome(imageless("ContainerCreating"), [pulling]) == Ready()
+
+
+@pytest.mark.parametrize("event", [CHANGED, failed_sandbox("container init was OOM-killed")])
+def test_a_sandbox_alone_that_did_not_stay_has_failed(event: Event) -> None:
+    """Even if the next one stands."""
+    found = sandbox_outcome(imageless(PodReadyToStartContainers="True"), [event])
+    assert isinstance(found, Failed)
+    assert found.stage == "sandbox"
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        a_pod(RUNNING, Ready="True", PodReadyToStartContainers="True"),
+        ended("OOMKilled", 137),
+        waiting("CreateContainerError", "set memory limit 16384 too low; should be at least 512000 bytes"),
+        waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+        Pod(status=PodStatus(phase="Failed", reason="Evicted", message="low on memory")),
+    ],
+)
+def test_a_sandbox_that_is_not_alone_is_no_measurement(pod: Pod) -> None:
+    assert isinstance(sandbox_outcome(pod, []), Obstacle)
+
+
+def test_the_network_may_fail_while_sandboxes_are_measured() -> None:
+    found = sandbox_outcome(Pod(), [failed_sandbox('failed to setup network for sandbox "9d0e"')])
+    assert isinstance(found, Obstacle)
 
 
 def limited(*limits: str, overhead: str = "", init: str = "") -> Pod:

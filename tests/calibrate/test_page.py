@@ -20,11 +20,18 @@ from .pretended_cluster import POOL
 KIB, MIB = 1 << 10, 1 << 20
 
 
-def node_run(*tries: Try, nodes: tuple[str, ...] = ("worker-1",), remark: str = "") -> NodeRun:
+def node_run(
+    *tries: Try,
+    alone: tuple[Try, ...] = (),
+    nodes: tuple[str, ...] = ("worker-1",),
+    remark: str = "",
+    sandbox_remark: str = "",
+) -> NodeRun:
     place = Place(metadata=ObjectMeta(name="worker-1"))
-    run = NodeRun(Target(place, POOL, Image("pause:1", is_there=True), Runtime(), nodes), grid(), tries)
+    run = NodeRun(Target(place, POOL, Image("pause:1", is_there=True), Runtime(), nodes), grid(), tries, alone)
     run.words = {entry.limit_bytes: "container init was OOM-killed" for entry in tries if entry.failed}
-    run.end(remark=remark)
+    run.sandbox_words = {entry.limit_bytes: "cannot start a stopped process" for entry in alone if entry.failed}
+    run.end(remark=remark, sandbox_remark=sandbox_remark)
     return run
 
 
@@ -37,6 +44,7 @@ def said(run: NodeRun) -> list[str]:
         failed_bytes=failed_bytes(run.tries),
         ready_bytes=ready,
         tries=run.tries,
+        sandbox_tries=run.sandbox_tries,
         image="pause:1",
         taken_at=datetime(2026, 11, 24, tzinfo=UTC),
     )
@@ -88,7 +96,24 @@ def test_every_limit_has_a_row() -> None:
 def test_sandboxes_that_need_less() -> None:
     tries = (tried(4 * MIB, 8), tried(3 * MIB, 0, 2, "container"), tried(2 * MIB, 0, 2, "sandbox"))
     assert "  Sandboxes alone start with 3Mi; their containers need the rest." in said(node_run(*tries))
-    assert not [line for line in said(node_run(*SHARP)) if "alone" in line]
+    for run in (node_run(*SHARP), node_run(*tries, sandbox_remark="images are pinned")):
+        assert not [line for line in said(run) if "alone" in line]
+
+
+def test_sandboxes_that_were_measured_alone_have_rows_of_their_own() -> None:
+    tries = (tried(4 * MIB, 8), tried(3 * MIB, 0, 2), tried(2 * MIB, 0, 2, "sandbox"))
+    lines = said(node_run(*tries, alone=(tried(3 * MIB, 4), tried(2560 * KIB, 0, 1, "sandbox"))))
+    assert "  Sandboxes alone start with 3Mi; their containers need the rest." in lines
+    assert lines[lines.index("") + 1 :] == [
+        "  LIMIT    READY      FAILED WITH",
+        "  4Mi      8 of 8",
+        "  3Mi      0 of 2     container init was OOM-killed",
+        "  2Mi      0 of 2     sandbox: container init was OOM-killed",
+        "",
+        "  LIMIT    SANDBOXES  FAILED WITH",
+        "  3Mi      4 of 4",
+        "  2560Ki   0 of 1     sandbox: cannot start a stopped process",
+    ]
 
 
 def test_whom_it_stands_for_and_why_it_is_not_closer() -> None:
@@ -111,6 +136,7 @@ def test_the_plan_names_all_that_is_made() -> None:
     assert "  namespace/memdoctor-calibrate-bcdfg\n" in told
     assert "  at most 30 pods on node worker-1, 4 at a time\n" in told
     assert "image pause:1, memory limits from 16Ki to 1Gi" in told
+    assert "for sandboxes alone image pause:memdoctor-no-such-tag-bcdfg, which exists nowhere" in told
     assert "it stands for other-0, other-1, other-2 and 6 more nodes of its kind" in told
     assert "the image is listed by another node" in told
     assert "configmap/memdoctor-sandbox-minimum in namespace kube-public (--save)" in told

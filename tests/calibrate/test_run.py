@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from kubectl_memdoctor.calibration.nodes import Overhead, Runtime
-from kubectl_memdoctor.calibration.run import FIRST_SECONDS, GONE_SECONDS, RUN_SECONDS, TRY_SECONDS
+from kubectl_memdoctor.calibration.run import FIRST_SECONDS, GONE_SECONDS, RUN_SECONDS, TRY_SECONDS, Calibration
 from kubectl_memdoctor.calibration.search import MOST_AT_ONCE, MOST_PODS
-from kubectl_memdoctor.measured_minimum import decode, encode
+from kubectl_memdoctor.cluster.writing import Refusal
+from kubectl_memdoctor.measured_minimum import decode, encode, ready_bytes
 from kubectl_memdoctor.objects import ObjectMeta
 
 from .pretended_cluster import KILLED, PretendedCluster, PretendedPod, measured, target
@@ -30,7 +32,7 @@ def starting_from(smallest: int, seconds: float = 1.0) -> PretendedCluster:
             return
         if pod.limit >= smallest:
             pod.ready()
-        elif not any(event["involvedObject"]["uid"] == pod.body["metadata"]["uid"] for event in cluster.events):
+        else:
             cluster.warn(pod, "FailedCreatePodSandBox", KILLED)
 
     cluster = PretendedCluster(play)
@@ -47,6 +49,97 @@ def test_it_finds_the_limit_and_deletes_every_pod() -> None:
     assert cluster.deleted.keys() == {pod.body["metadata"]["name"] for pod in cluster.made}
     assert cluster.time < 90
     assert decode(encode([found]).encode(), "x") == (found,)
+
+
+SANDBOX_GONE = 'sandbox container "0af78d7ea5e2791cae90f38dbf0886128360a8545908acb00d0303f2e619828b" is not running'
+
+
+def with_sandboxes_from(
+    sandbox: int, container: int, kind: type[PretendedCluster] = PretendedCluster
+) -> PretendedCluster:
+    """Whose containers' start kills sandboxes that stand by themselves."""
+
+    def play(pod: PretendedPod) -> None:
+        pod.placed()
+        if pod.limit < sandbox:
+            cluster.warn(pod, "FailedCreatePodSandBox", KILLED)
+        elif pod.limit < container and not pod.is_sandbox_only:
+            pod.fail("StartError", SANDBOX_GONE)
+        else:
+            pod.ready()
+
+    cluster = kind(play)
+    return cluster
+
+
+def alone(calibration: Calibration) -> int | None:
+    return ready_bytes(calibration.nodes[0].sandboxes)
+
+
+def test_sandboxes_are_measured_by_pods_whose_container_never_starts() -> None:
+    cluster = with_sandboxes_from(224 << 10, 640 << 10)
+    calibration = measured(cluster, target("worker-1"))
+    (found,) = calibration.measurements()
+    assert (found.ready_bytes, alone(calibration)) == (640 << 10, 224 << 10)
+    assert calibration.nodes[0].sandbox_remark == ""
+    assert {entry.limit_bytes: entry.failed_at for entry in found.tries}[512 << 10] == ""
+    assert {entry.failed_at for entry in found.sandbox_tries if entry.failed} == {"sandbox"}
+    (image,) = {pod.body["spec"]["containers"][0]["image"] for pod in cluster.made if pod.is_sandbox_only}
+    assert image.startswith("registry.k8s.io/pause:memdoctor-no-such-tag-")
+    assert len(cluster.made) <= MOST_PODS
+    assert decode(encode([found]).encode(), "x") == (found,)
+
+
+def test_a_sandbox_that_does_not_stay_has_failed() -> None:
+    """It stands for a moment; then the kubelet makes another, which may stand."""
+
+    def play(pod: PretendedPod) -> None:
+        pod.placed()
+        if not pod.is_sandbox_only and pod.limit < 640 << 10:
+            pod.fail("StartError", SANDBOX_GONE)
+            return
+        pod.ready()
+        if pod.limit < 224 << 10 and pod.age > 1:
+            cluster.warn(pod, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+
+    cluster = PretendedCluster(play)
+    assert alone(measured(cluster, target("worker-1"))) == 224 << 10
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        lambda cluster, pod: cluster.warn(pod, "FailedCreatePodSandBox", NO_NETWORK),
+        lambda cluster, pod: cluster.pods.pop(pod.body["metadata"]["name"]),
+        lambda cluster, pod: pod.fail("StartError", SANDBOX_GONE),
+    ],
+    ids=["network", "deleted", "started"],
+)
+def test_what_is_in_the_way_of_sandboxes_leaves_the_figure_of_pods(
+    play: Callable[[PretendedCluster, PretendedPod], None],
+) -> None:
+    cluster = with_sandboxes_from(224 << 10, 640 << 10)
+    usual = cluster.play
+    cluster.play = lambda pod: play(cluster, pod) if pod.is_sandbox_only else usual(pod)
+    calibration = measured(cluster, target("worker-1"))
+    (found,) = calibration.measurements()
+    assert found.ready_bytes == 640 << 10
+    assert calibration.nodes[0].sandbox_remark
+
+
+def test_a_policy_against_pods_that_never_start() -> None:
+    class Strict(PretendedCluster):
+        def create(self, resource, manifest):  # type: ignore[no-untyped-def]
+            if "no-such-tag" in str(manifest):
+                raise Refusal("Error from server (Forbidden): images are pinned")
+            return super().create(resource, manifest)
+
+    cluster = with_sandboxes_from(224 << 10, 640 << 10, Strict)
+    calibration = measured(cluster, target("worker-1"))
+    (found,) = calibration.measurements()
+    assert (found.ready_bytes, found.sandbox_tries) == (640 << 10, ())
+    assert calibration.nodes[0].sandbox_remark == "Error from server (Forbidden): images are pinned"
+    assert cluster.deleted.keys() == {pod.body["metadata"]["name"] for pod in cluster.made}
 
 
 def test_nodes_are_measured_side_by_side() -> None:

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from kubectl_memdoctor.calibration.search import (
     is_narrow,
     next_step,
     pods_of,
-    sandbox_span,
+    sandbox_evidence,
 )
 from kubectl_memdoctor.measured_minimum import Try, failed_bytes, ready_bytes
 
@@ -48,6 +49,7 @@ ALWAYS = always_from(0)
 @dataclass(frozen=True, slots=True)
 class Searched:
     tries: tuple[Try, ...]
+    sandbox_tries: tuple[Try, ...]
     steps: int
 
     @property
@@ -56,23 +58,48 @@ class Searched:
         assert found is not None
         return found
 
+    @property
+    def sandboxes(self) -> tuple[Try, ...]:
+        return sandbox_evidence(self.tries, self.sandbox_tries)
 
-def search(container: Chance, sandbox: Chance = ALWAYS, *, limits: tuple[int, ...] = GRID, seed: int = 1) -> Searched:
-    """The whole of it, as a run goes through it."""
+    @property
+    def pods(self) -> int:
+        return pods_of((*self.tries, *self.sandbox_tries))
+
+
+def search(
+    container: Chance,
+    sandbox: Chance = ALWAYS,
+    *,
+    untold: float = 0.0,
+    limits: tuple[int, ...] = GRID,
+    seed: int = 1,
+) -> Searched:
+    """The whole of it, as a run goes through it. `untold`: how likely a pod that fails does not show where."""
     chance = random.Random(seed)
     tries: tuple[Try, ...] = ()
+    sandbox_tries: tuple[Try, ...] = ()
     steps = 0
-    while (step := next_step(tries, limits)) is not None:
-        assert step.limit_bytes in limits
+    while (step := next_step(tries, sandbox_tries, limits)) is not None:
+        limit = step.limit_bytes
+        assert limit in limits
         assert 1 <= step.pods <= MOST_AT_ONCE
         for _ in range(step.pods):
-            stage = "sandbox" if chance.random() >= sandbox(step.limit_bytes) else "container"
-            fails = stage == "sandbox" or chance.random() >= container(step.limit_bytes)
-            counts = {"ready": 0, "failed": 1, "failed_at": stage} if fails else {"ready": 1, "failed": 0}
-            tries = added(tries, Try(limit_bytes=step.limit_bytes, **counts))
+            stage: Literal["", "sandbox", "container"]
+            if chance.random() >= sandbox(limit):
+                stage = "sandbox"
+            else:
+                stage = "container" if not step.sandbox_only and chance.random() >= container(limit) else ""
+            counts = {"ready": 0, "failed": 1} if stage else {"ready": 1, "failed": 0}
+            if step.sandbox_only:
+                sandbox_tries = added(sandbox_tries, Try(limit_bytes=limit, failed_at=stage, **counts))
+            else:
+                told = "" if chance.random() < untold else stage
+                tries = added(tries, Try(limit_bytes=limit, failed_at=told, **counts))
         steps += 1
-    assert pods_of(tries) <= MOST_PODS
-    return Searched(tries, steps)
+    found = Searched(tries, sandbox_tries, steps)
+    assert found.pods <= MOST_PODS
+    return found
 
 
 def next_above(limit: int) -> int:
@@ -95,15 +122,48 @@ def test_a_sharp_edge_is_found_to_the_step(smallest: int) -> None:
     assert confirmed.ready >= CONFIRMING_TRIES
 
 
-@given(st.integers(1, 64 * MIB), st.floats(0.001, 1))
-def test_sandboxes_have_an_edge_of_their_own(smallest: int, part: float) -> None:
+@given(st.integers(1, 64 * MIB), st.floats(0.001, 1), st.floats(0, 1), st.integers(0, 2**32))
+def test_sandboxes_have_an_edge_of_their_own(smallest: int, part: float, untold: float, seed: int) -> None:
+    """Also where few pods that fail show whether it was the sandbox that did."""
     smallest_sandbox = max(1, int(smallest * part))
-    found = search(always_from(smallest), always_from(smallest_sandbox))
-    span = sandbox_span(found.tries)
+    found = search(always_from(smallest), always_from(smallest_sandbox), untold=untold, seed=seed)
+    failed, started = failed_bytes(found.sandboxes), ready_bytes(found.sandboxes)
     assert found.ready == next_above(smallest)
-    assert span.failed_bytes < smallest_sandbox <= span.enough_bytes <= found.ready
-    if pods_of(found.tries) < MOST_PODS:
-        assert span.enough_bytes == next_above(smallest_sandbox)
+    assert started is not None
+    assert failed < smallest_sandbox <= started <= found.ready
+    if found.pods < MOST_PODS:
+        assert started == next_above(smallest_sandbox)
+
+
+@pytest.mark.parametrize(("sandbox", "container"), [(160, 384), (160, 640), (400, 640), (3584, 4608), (16, 640)])
+@pytest.mark.parametrize("untold", [0.0, 1.0])
+def test_edges_as_runtimes_have_them_are_found_within_the_pods(sandbox: int, container: int, untold: float) -> None:
+    found = search(always_from(container * KIB), always_from(sandbox * KIB), untold=untold)
+    assert found.ready == next_above(container * KIB)
+    assert is_narrow(found.sandboxes, GRID)
+    assert ready_bytes(found.sandboxes) == next_above(sandbox * KIB)
+
+
+def test_pods_that_fail_without_saying_where_prove_nothing_of_sandboxes() -> None:
+    tries = (
+        Try(limit_bytes=64 * MIB, ready=1, failed=0),
+        Try(limit_bytes=2 * MIB, ready=1, failed=1),
+        Try(limit_bytes=MIB, ready=0, failed=2),
+        Try(limit_bytes=512 * KIB, ready=0, failed=2, failed_at="container"),
+        Try(limit_bytes=256 * KIB, ready=1, failed=1, failed_at="sandbox"),
+    )
+    sandbox_tries = (
+        Try(limit_bytes=512 * KIB, ready=2, failed=0),
+        Try(limit_bytes=384 * KIB, ready=1, failed=1, failed_at="sandbox"),
+    )
+    counts = {entry.limit_bytes: (entry.ready, entry.failed) for entry in sandbox_evidence(tries, sandbox_tries)}
+    assert counts == {
+        64 * MIB: (1, 0),
+        2 * MIB: (1, 0),
+        512 * KIB: (4, 0),
+        384 * KIB: (1, 1),
+        256 * KIB: (1, 1),
+    }
 
 
 @settings(max_examples=100)
@@ -122,7 +182,7 @@ def test_what_is_reported_is_so_by_its_tries(never: int, times: float, seed: int
         below = [limit for limit in GRID if limit < ready]
         assert failed_bytes(found.tries) == below[-1]
     else:
-        assert pods_of(found.tries) == MOST_PODS
+        assert found.pods == MOST_PODS
 
 
 @pytest.mark.parametrize(("never", "always"), [(4 * MIB, 6 * MIB), (2 * MIB, 16 * MIB), (8 * MIB, 24 * MIB)])
@@ -142,7 +202,7 @@ def test_a_runtime_that_wants_much_gets_a_larger_control() -> None:
 def test_nothing_that_starts_ends_the_search_soon() -> None:
     found = search(always_from(1 << 40))
     assert [entry.limit_bytes for entry in found.tries] == [*reversed(CONTROLS)]
-    assert pods_of(found.tries) == len(CONTROLS)
+    assert found.pods == len(CONTROLS)
     assert ready_bytes(found.tries) is None
     assert not is_narrow(found.tries, GRID)
 
@@ -175,3 +235,11 @@ def test_tries_with_one_limit_are_one_entry() -> None:
         (8192, 1, 0, ""),
         (4096, 2, 2, "sandbox"),
     ]
+
+
+def test_a_stage_that_is_not_told_may_be_the_earlier_one() -> None:
+    tries = added((), Try(limit_bytes=4096, ready=0, failed=1, failed_at="container"))
+    tries = added(tries, Try(limit_bytes=4096, ready=1, failed=0))
+    assert [entry.failed_at for entry in tries] == ["container"]
+    tries = added(tries, Try(limit_bytes=4096, ready=0, failed=1))
+    assert [entry.failed_at for entry in tries] == [""]

@@ -9,8 +9,8 @@ from cluster.api import Api, Json
 from cluster.memdoctor import Shell
 
 from kubectl_memdoctor.calibration.manifests import RUN_LABEL
-from kubectl_memdoctor.calibration.search import grid, is_narrow, sandbox_span
-from kubectl_memdoctor.measured_minimum import Measurement, decode
+from kubectl_memdoctor.calibration.search import grid, is_narrow, sandbox_evidence
+from kubectl_memdoctor.measured_minimum import Measurement, decode, ready_bytes
 from kubectl_memdoctor.runtime_kind import version_key
 from kubectl_memdoctor.sandbox_minimum import Row, table
 
@@ -67,14 +67,17 @@ def test_it_finds_what_the_lab_found(
     """Within one step of the grid. Where it is chance in a span of limits, the edge lies somewhere in that span."""
     found = measurements[runtime]
     assert (found.node, found.image, found.pool.handler) == (node, PAUSE, runtime)
+    sandboxes = sandbox_evidence(found.tries, found.sandbox_tries)
     assert is_narrow(found.tries, GRID)
+    assert is_narrow(sandboxes, GRID), sandboxes
     version = getattr(cluster.generation, f"{runtime}_version")
     lab = rows(runtime, version)
     assert lab, f"the lab has not measured {runtime} {version}"
-    span = sandbox_span(found.tries)
+    alone = ready_bytes(sandboxes)
+    assert alone is not None
     lowest, highest = min(row.failed_bytes for row in lab), max(row.ran_bytes for row in lab)
-    assert step_of(lowest + 1) - 1 <= step_of(span.enough_bytes) <= step_of(highest) + 1, (span, lab)
-    assert span.enough_bytes <= found.ready_bytes
+    assert step_of(lowest + 1) - 1 <= step_of(alone) <= step_of(highest) + 1, (found, lab)
+    assert alone <= found.ready_bytes
 
 
 def test_nothing_is_left(api: Api, measurements: dict[str, Measurement]) -> None:
