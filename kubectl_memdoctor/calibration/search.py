@@ -19,6 +19,8 @@ CONTROLS = (64 << 20, 256 << 20, LARGEST_BYTES)
 memory. Every runtime that was measured starts with the first; those with virtual machines may want the others."""
 TRIES = 2
 """Pods with a limit that is new: one that fails is enough to look higher."""
+FAR = 16
+"""While so many limits are left to choose from, one pod does: what it gets by luck shows with the next ones."""
 CONFIRMING_TRIES = 8
 """So many pods in a row must become ready with the limit that is reported."""
 CONFIRMING_SANDBOXES = 4
@@ -80,7 +82,7 @@ def _narrowing(tries: tuple[Try, ...], limits: tuple[int, ...], pods: int, enoug
     end up, and the search goes on between that and the next larger limit that did not fail."""
     between = _between(tries, limits)
     if between:
-        return Step(between[len(between) // 2], pods)
+        return Step(between[len(between) // 2], pods if len(between) < FAR else 1)
     ready = ready_bytes(tries)
     assert ready is not None, "some pod became ready, and so its sandbox had started"
     so_far = sum(entry.ready + entry.failed for entry in tries if entry.limit_bytes == ready)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from kubectl_memdoctor.calibration.manifests import NO_SUCH_TAG
+
 from .api import Json, Refused, path_of
 from .stand_ins import StandIns, Told, ago
 
@@ -37,12 +39,20 @@ START_ERROR = (
     " unable to start container process: error during container init: read init-p: connection reset by peer"
 )
 
+SANDBOX_GONE = (
+    "failed to create containerd task: failed to start shim: can't find shim for sandbox"
+    " 0af78d7ea5e2791cae90f38dbf0886128360a8545908acb00d0303f2e619828b: not found"
+)
+
 Play = Callable[["PretendedNode", Json, int], None]
 """What happens to a pod with that memory limit, once, after it is placed."""
 
 
 def ready(node: PretendedNode, pod: Json, limit: int) -> None:
-    node.stand_ins.running(pod, since=1)
+    if is_sandbox_only(pod):
+        image_missing(node, pod, limit)
+    else:
+        node.stand_ins.running(pod, since=1)
 
 
 def sandbox_fails(node: PretendedNode, pod: Json, limit: int) -> None:
@@ -62,7 +72,18 @@ def nothing_happens(node: PretendedNode, pod: Json, limit: int) -> None:
 
 
 def container_fails(node: PretendedNode, pod: Json, limit: int) -> None:
-    ended = {"reason": "StartError", "exitCode": 128, "message": START_ERROR, "finishedAt": ago(0)}
+    _fail_at_start(node, pod, limit, START_ERROR)
+
+
+def container_kills_sandbox(node: PretendedNode, pod: Json, limit: int) -> None:
+    _fail_at_start(node, pod, limit, SANDBOX_GONE)
+
+
+def _fail_at_start(node: PretendedNode, pod: Json, limit: int, message: str) -> None:
+    if is_sandbox_only(pod):
+        image_missing(node, pod, limit)
+        return
+    ended = {"reason": "StartError", "exitCode": 128, "message": message, "finishedAt": ago(0)}
     ended |= {"startedAt": "1970-01-01T00:00:00Z", "containerID": f"containerd://{'b' * 64}"}
     node.write_state(pod, "Failed", {"terminated": ended})
 
@@ -90,6 +111,10 @@ def from_limit(smallest: int, below: Play = sandbox_fails) -> Play:
         (ready if limit >= smallest else below)(node, pod, limit)
 
     return play
+
+
+def is_sandbox_only(pod: Json) -> bool:
+    return NO_SUCH_TAG in pod["spec"]["containers"][0]["image"]
 
 
 def limit_of(pod: Json) -> int:

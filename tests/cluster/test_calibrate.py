@@ -60,7 +60,7 @@ def test_it_measures_and_leaves_nothing(calibrating: Calibrating, stand_ins: Sta
     saved = stand_ins.api.call("GET", SAVED)
     (found,) = decode(saved["data"]["minimum.yaml"].encode(), "saved")
     assert (found.failed_bytes, found.ready_bytes, found.node, found.image) == (2560 << 10, 3 * MIB, NODE, PAUSE)
-    assert sum(entry.ready + entry.failed for entry in found.tries) == len(node.limits)
+    assert sum(entry.ready + entry.failed for entry in (*found.tries, *found.sandbox_tries)) == len(node.limits)
 
 
 def test_what_is_saved_of_other_kinds_stays(calibrating: Calibrating, stand_ins: StandIns) -> None:
@@ -154,8 +154,50 @@ def test_containers_that_fail(calibrating: Calibrating, stand_ins: StandIns) -> 
     assert ran.code == 0
     assert "pods start with a memory limit of 384Ki or more" in ran.out
     assert "Sandboxes alone start with 160Ki; their containers need the rest." in ran.out
-    assert "0 of 4     container: read init-p: connection reset by peer" in ran.out
+    assert "container: read init-p: connection reset by peer" in ran.out
     assert "sandbox: cannot start a stopped process" in ran.out
+
+
+def by_their_own_start(node: PretendedNode, pod: Json, limit: int) -> None:
+    """Containers kill sandboxes that would stand from 160Ki on."""
+    below = pretended_node.container_kills_sandbox if limit >= 160 << 10 else pretended_node.sandbox_stops
+    from_limit(640 << 10, below)(node, pod, limit)
+
+
+def test_containers_that_kill_their_sandboxes(calibrating: Calibrating, stand_ins: StandIns) -> None:
+    """The API does not tell that from sandboxes that die: pods whose container never starts do."""
+    with PretendedNode(stand_ins, by_their_own_start).running() as node:
+        ran = calibrating.quickly("--yes", "-o", "json")
+    assert ran.code == 0, ran.err
+    (found,) = decode(ran.out.encode(), "stdout")
+    assert found.ready_bytes == 640 << 10
+    assert min(entry.limit_bytes for entry in found.sandbox_tries if not entry.failed) == 160 << 10
+    alone = [pod["spec"]["containers"][0] for pod in node.pods if pretended_node.is_sandbox_only(pod)]
+    assert len(alone) == sum(entry.ready + entry.failed for entry in found.sandbox_tries)
+    assert {entry["imagePullPolicy"] for entry in alone} == {"Never"}
+    assert {entry["image"].partition(":")[0] for entry in alone} == {PAUSE.partition(":")[0]}
+    assert remains(stand_ins.api) == []
+
+
+def test_a_policy_that_forbids_pods_that_never_start(
+    calibrating: Calibrating, stand_ins: StandIns, own_namespace: str, tmp_path: Path
+) -> None:
+    """What pods need is measured all the same."""
+
+    def review(pod: Json) -> list[Json] | str:
+        return "images are pinned" if pretended_node.is_sandbox_only(pod) else []
+
+    with (
+        reviewed(stand_ins, own_namespace, review, tmp_path),
+        PretendedNode(stand_ins, by_their_own_start).running(),
+    ):
+        ran = calibrating.quickly("--yes", "-n", own_namespace)
+    assert ran.code == 0, ran.err
+    assert "pods start with a memory limit of 640Ki or more" in ran.out
+    assert "alone" not in ran.out
+    (line,) = [line for line in ran.err.splitlines() if "sandboxes alone was not found" in line]
+    assert line.endswith("images are pinned")
+    assert remains(stand_ins.api) == []
 
 
 def test_nobody_places_the_pods(calibrating: Calibrating, stand_ins: StandIns) -> None:
@@ -330,7 +372,7 @@ def test_a_dry_run_writes_nothing(calibrating: Calibrating, stand_ins: StandIns,
     assert (told.code, shown.code) == (0, 0)
     assert f"at most 30 pods on node {NODE}" in told.out
     assert told.err == "Nothing was made (client dry run).\n"
-    assert [entry["kind"] for entry in yaml.safe_load(shown.out)["items"]] == ["Namespace", "Pod"]
+    assert [entry["kind"] for entry in yaml.safe_load(shown.out)["items"]] == ["Namespace", "Pod", "Pod"]
     assert len(written(plane)) == before
     assert remains(stand_ins.api) == []
 
