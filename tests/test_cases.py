@@ -3,10 +3,13 @@
 A case `fires-*.yaml` of a rule must show a finding of that rule, a `silent-*.yaml` none; the golden holds what *all*
 rules find in it. `pytest tests/test_cases.py --update-goldens` writes the goldens anew: read the difference
 before it is committed.
+
+What the case's node said lies beside it, in files `CASE.node-log.WHAT`: they are given as --node-log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -25,12 +28,17 @@ FLAGS = "# flags: "
 """How the second line of a case begins that is about more than `ns` looks at by itself."""
 
 
+NODE_LOG = ".node-log."
+
+
 def report_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     second = path.read_text().split("\n", 2)[1]
     flags = second.removeprefix(FLAGS).split() if second.startswith(FLAGS) else []
-    main(["ns", "--all", "-f", str(path), "-o", "json", *flags])
+    logs = [f"--node-log={log.name}" for log in sorted(path.parent.glob(f"{path.stem}{NODE_LOG}*"))]
+    # Evidence names the file of a log as it was given.
+    with contextlib.chdir(path.parent):
+        main(["ns", "--all", "-f", path.name, "-o", "json", *flags, *logs])
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
-    report["cluster"]["recording"] = path.name
     return report
 
 
@@ -49,16 +57,16 @@ SUBJECTS = re.compile(r"its |(?:cannot|does|gives|has|may|waits|was|will) ")
 """How a message begins: with something of the object's own, or with what the object does."""
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*/*.json")), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_message_follows_the_name_of_its_object(path: Path) -> None:
-    messages = [finding["message"] for finding in json.loads(path.read_text())["findings"]]
-    assert [message for message in messages if not SUBJECTS.match(message)] == []
+def test_a_message_follows_the_name_of_its_object() -> None:
+    for path in sorted(CASES.glob("*/*.json")):
+        messages = [finding["message"] for finding in json.loads(path.read_text())["findings"]]
+        assert [message for message in messages if not SUBJECTS.match(message)] == [], path
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_case_says_where_it_comes_from(path: Path) -> None:
-    assert path.read_text().startswith("# provenance: ")
-    assert path.stem.startswith(("fires-", "silent-"))
+def test_cases_say_where_they_come_from() -> None:
+    for path in PATHS:
+        assert path.read_text().startswith("# provenance: "), path
+        assert path.stem.startswith(("fires-", "silent-")), path
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
@@ -74,3 +82,8 @@ def test_every_case_belongs_to_a_rule() -> None:
 
 def test_every_golden_has_its_case() -> None:
     assert {path.with_suffix(".yaml") for path in CASES.glob("*/*.json")} <= set(PATHS)
+
+
+def test_every_node_log_has_its_case() -> None:
+    logs = [path for path in CASES.glob("*/*") if NODE_LOG in path.name]
+    assert {path.with_name(f"{path.name.partition(NODE_LOG)[0]}.yaml") for path in logs} <= set(PATHS)

@@ -22,7 +22,7 @@ from .root_image import libraries, root_image
 TAP = Tap("memdoctor", here="10.79.0.1", machine="10.79.0.2")
 PODS = "10.80.0.0/24"
 CPUS = 2
-MEMORY_MIB = 2048
+MEMORY_MIB = 3072
 MOUNT_PROGRAMS = ("mount", "umount")
 """The kubelet runs them with options that busybox's do not know."""
 
