@@ -59,11 +59,11 @@ def diagnose_nodes(
     with Reading(source) as reading:
         surroundings = Surroundings(reading, (None,), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
         found = _find(reading, names, label_selector)
-        asked = ask_nodes(reading, nodes_look, found.names, progress)
         asked_events = [_events_of(reading, name) for name in found.names]
         survey = Survey(small_below(minimum_bytes, surroundings.saved.answer().measured), named=True)
         sums = {name: _pods_on(reading, name, survey) for name in found.names}
-        evidence = asked.answer()
+        # After the pods, so that a kill which their statuses tell of stands in the logs already.
+        evidence = ask_nodes(reading, nodes_look, found.names, progress).answer()
         bring_back(reading, survey, evidence)
         usage = NO_USAGE_LOOK.reading(reading)
         usage.ask_now(namespaces_of_killed(survey, Selection()))
