@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +20,7 @@ from cluster.memdoctor import Shell, new_shell
 
 from kubectl_memdoctor.cluster.connection import connect
 from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
-from kubectl_memdoctor.debugging.manifests import RUN_LABEL
+from kubectl_memdoctor.debugging.manifests import LIFE_SECONDS, RUN_LABEL
 from kubectl_memdoctor.debugging.question import DebugReading, read_by_debug_pods
 from kubectl_memdoctor.evidence.cgroup_path import Level
 from kubectl_memdoctor.evidence.node_evidence import KernelKill
@@ -25,7 +30,7 @@ from kubectl_memdoctor.screen import open_screen
 from .cluster import NodeCluster, node_cluster, own_cgroup
 from .host_node import leftovers
 from .images import APP, PAUSE
-from .pods import delete, pod, wait_for
+from .pods import SECONDS, delete, pod, wait_for
 from .programs import generation
 
 CGROUPS = ("v1", "v2")
@@ -33,6 +38,7 @@ EATS = ("/bin/eat", "128")
 LIMIT_BYTES = 64 << 20
 UNREAD = "the kernel's log could not be read"
 UNLISTED = "the runtime's sandboxes could not be listed"
+ASKED = ("--debug-pod", "--yes", f"--image={APP}")
 STRICT, FULL = "strict", "full"
 PAGE = Path(__file__).parents[2] / "docs" / "debug-pod.md"
 
@@ -51,10 +57,12 @@ def shell(cluster: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> She
 
 @pytest.fixture(scope="module")
 def killed(cluster: NodeCluster, api: Api) -> Iterator[dict[str, Json]]:
-    """On each node one pod whose container takes twice its limit."""
-    created = {
-        cgroup: api.create(pod(f"eats-{cgroup}", node=cluster.nodes[cgroup], command=EATS)) for cgroup in CGROUPS
-    }
+    """On each node one pod whose container takes twice its limit, once."""
+    created = {}
+    for cgroup in CGROUPS:
+        wanted = pod(f"eats-{cgroup}", node=cluster.nodes[cgroup], command=EATS)
+        wanted["spec"]["restartPolicy"] = "Never"
+        created[cgroup] = api.create(wanted)
     try:
         yield {cgroup: wait_for(api, each, was_killed) for cgroup, each in created.items()}
     finally:
@@ -62,8 +70,7 @@ def killed(cluster: NodeCluster, api: Api) -> Iterator[dict[str, Json]]:
 
 
 def was_killed(found: Json) -> bool:
-    statuses = found["status"].get("containerStatuses", [])
-    states = [status[name] for status in statuses for name in ("state", "lastState")]
+    states = [status["state"] for status in found["status"].get("containerStatuses", [])]
     return any(state.get("terminated", {}).get("reason") == "OOMKilled" for state in states)
 
 
@@ -194,6 +201,72 @@ def test_the_roles_of_the_page_are_enough(debugging: Debugging, api: Api, operat
     assert [reason for reason in reading.reasons if "forbidden" in reason] == []
     assert reading.evidence.spans
     assert left(api) == []
+
+
+@pytest.mark.parametrize("arguments", [("pod", "eats-v2"), ("node", "worker-v2")], ids=" ".join)
+def test_the_commands(shell: Shell, api: Api, killed: dict[str, Json], arguments: tuple[str, ...]) -> None:
+    ran = shell.memdoctor(*arguments, *ASKED, "--node-evidence=false", "-o", "json")
+    findings = [found for found in ran.report()["findings"] if found["involvedObject"]["name"] == "eats-v2"]
+    (finding,) = [found for found in findings if found["rule"] == "container-oom-killed"]
+    assert finding["confidence"] == "confirmed"
+    assert "kernel" in {entry["source"] for entry in finding["evidence"]}
+    assert "  pod/memdoctor-debug-" in ran.err
+    assert left(api) == []
+
+
+@contextlib.contextmanager
+def started(shell: Shell, api: Api) -> Iterator[subprocess.Popen[str]]:
+    """A command that has made its pod; it is ended when the block is left."""
+    command = ["kubectl", "memdoctor", "node", "worker-v2", *ASKED, "--node-evidence=false"]
+    environ = {**os.environ, **shell.environ("admin", "default")}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_signals)
+    try:
+        give_up = time.monotonic() + SECONDS
+        while not left(api):
+            assert time.monotonic() < give_up, "it has made no pod"
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def heed_signals() -> None:
+    """What a shell starts in the background is deaf to some, and so are its children: the tests may be."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str)
+def test_a_signal(shell: Shell, api: Api, number: signal.Signals, code: int) -> None:
+    with started(shell, api) as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-1] == "interrupted: nothing was read, all that was made is removed"
+    assert left(api) == []
+
+
+def test_what_a_killed_command_leaves(shell: Shell, api: Api) -> None:
+    """The next one removes it, and so does calibrate --clean."""
+    for cleaning in (("node", "worker-v2", *ASKED, "--node-evidence=false"), ("calibrate", "--clean", "--yes")):
+        with started(shell, api) as process:
+            process.kill()
+            process.wait(SECONDS)
+        (name,) = left(api)
+        (made,) = [entry for entry in api.items("v1", "Pod") if entry["metadata"]["name"] == name]
+        assert made["spec"]["activeDeadlineSeconds"] == LIFE_SECONDS
+        ran = shell.memdoctor(*cleaning)
+        assert f"pod/{name} in namespace default" in ran.err
+        wait_until_gone(api)
+
+
+def wait_until_gone(api: Api) -> None:
+    give_up = time.monotonic() + SECONDS
+    while left(api):
+        assert time.monotonic() < give_up, left(api)
+        time.sleep(0.2)
 
 
 def test_nothing_is_left(api: Api, reading: DebugReading) -> None:
