@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-cluster test-cluster-skew test-node test-node-full lab lint docs bench goldens clean
+.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -15,7 +15,16 @@ demo: $(VENV)/installed
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/installed-test
 	@command -v go >/dev/null || echo "not run: what needs Go: comparisons with Kubernetes' own code, and the real API server"
-	$(BIN)/pytest -q -n auto --dist worksteal --ignore=tests/cluster --ignore=tests/node
+	$(MAKE) --no-print-directory -j2 test-outside test-inside
+
+# Two plain runs beside each other: so many small tests take longer to hand out than to run.
+OUTSIDE := tests/access tests/command_line tests/docs tests/recording
+
+test-outside:
+	$(BIN)/pytest -q $(OUTSIDE)
+
+test-inside:
+	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/cluster tests/node)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -34,6 +43,7 @@ test-node: $(VENV)/installed-test
 test-node-full: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m node.build
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m node.matrix
+	PYTHONPATH=tests NODE_FULL=1 $(BIN)/python -m node.enclosure $(BIN)/pytest -q tests/node/test_kills.py
 	$(MAKE) goldens
 
 # Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
