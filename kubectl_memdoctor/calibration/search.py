@@ -97,12 +97,13 @@ def _between(tries: tuple[Try, ...], limits: tuple[int, ...]) -> list[int]:
 
 def sandbox_evidence(tries: Iterable[Try], sandbox_tries: Iterable[Try]) -> tuple[Try, ...]:
     """What both prove about sandboxes: where a container fails, its sandbox has started; but a pod that failed proves
-    nothing where the API does not tell which of the two did."""
+    nothing where the API does not tell which of the two did. Where others of the same limit became ready, it is chance
+    whether a sandbox fails, and that is left to the pods that have nothing but a sandbox."""
     shown = tuple(sandbox_tries)
     for entry in tries:
         started = entry.ready + (entry.failed if entry.failed_at == "container" else 0)
         failed = entry.failed if entry.failed_at == "sandbox" else 0
-        if started or failed:
+        if bool(started) != bool(failed):
             shown = added(shown, Try(limit_bytes=entry.limit_bytes, ready=started, failed=failed))
     return shown
 

@@ -297,10 +297,11 @@ def test_chance_is_told_as_it_was(seed: int) -> None:
     cluster = PretendedCluster(play)
     calibration = measured(cluster, target("worker-1"))
     (found,) = calibration.measurements()
-    assert sum(entry.ready + entry.failed for entry in found.tries) == len(cluster.made) <= MOST_PODS
-    for entry in found.tries:
-        assert entry.ready + entry.failed == sum(pod.limit == entry.limit_bytes for pod in cluster.made)
-        assert entry.ready == sum(pod.limit == entry.limit_bytes and pod.body["starts"] for pod in cluster.made)
+    told = [*((False, entry) for entry in found.tries), *((True, entry) for entry in found.sandbox_tries)]
+    assert sum(entry.ready + entry.failed for _, entry in told) == len(cluster.made) <= MOST_PODS
+    for is_alone, entry in told:
+        made = [pod for pod in cluster.made if (pod.is_sandbox_only, pod.limit) == (is_alone, entry.limit_bytes)]
+        assert (entry.ready + entry.failed, entry.ready) == (len(made), sum(pod.body["starts"] for pod in made))
 
 
 def test_an_overhead_is_part_of_the_limit() -> None:
