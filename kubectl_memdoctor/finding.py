@@ -300,3 +300,5 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
     nodes: tuple[NodeFacts, ...] = ()
     logs: LogFacts | None = None
+    is_interrupted: bool = False
+    """Whether somebody ended the run before all was looked at."""

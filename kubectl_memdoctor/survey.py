@@ -21,7 +21,7 @@ from kubectl_memdoctor.evidence.pod_join import pod_uids
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
-from kubectl_memdoctor.sandbox_minimum import ClusterBounds
+from kubectl_memdoctor.sandbox_minimum import ONE_PAGE, ClusterBounds
 from kubectl_memdoctor.usage import NearLimit
 
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -123,9 +123,9 @@ class SandboxLab:
             self._failed.setdefault(kind, []).append(_Seen(limit, context.name))
 
     def bounds(self, context: PodContext) -> ClusterBounds | None:
-        """What the other pods on nodes of the same kind prove."""
+        """What the other pods on nodes of the same kind prove; None also where it can change nothing."""
         kind = _sandbox_kind(context)
-        if kind is None:
+        if kind is None or not may_be_bounded(context):
             return None
         ready = min(
             self._others(self._ready, kind, context), key=lambda seen: (seen.limit_bytes, seen.name), default=None
@@ -145,6 +145,15 @@ class SandboxLab:
     @staticmethod
     def _others(seen: dict[SandboxKind, list[_Seen]], kind: SandboxKind, context: PodContext) -> list[_Seen]:
         return [entry for entry in seen.get(kind, ()) if entry.name != context.name]
+
+
+def may_be_bounded(context: PodContext) -> bool:
+    """Whether what other pods prove can matter to this one: not where the user's own figure replaces it, not on a node
+    of which nothing is known, and not under a page, with which nothing starts whatever runs elsewhere."""
+    limit = context.limit.limit_bytes
+    if context.cluster.minimum_bytes or _sandbox_kind(context) is None:
+        return False
+    return limit is None or limit >= ONE_PAGE
 
 
 def _sandbox_kind(context: PodContext) -> SandboxKind | None:
