@@ -101,7 +101,7 @@ FILENAME = Flag(
     Kind.LIST,
     short="f",
 )
-OUTPUTS = ("table", "wide", "page", "json", "yaml", "name")
+OUTPUTS = ("table", "wide", "page", "json", "jsonl", "yaml", "name", "prometheus")
 OUTPUT = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
 NO_HEADERS = Flag("no-headers", "Print a table without its headers.", Kind.FLAG, default="false")
 CHUNK_SIZE = Flag(
