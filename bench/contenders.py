@@ -13,9 +13,11 @@ from pathlib import Path
 from cluster.control_plane import ControlPlane
 
 from bench.figures import (
+    CONFIG,
     FLOOR_JSON,
     FLOOR_PROTOBUF,
     HELP,
+    IMPORTS,
     KUBECTL_JSON,
     KUBECTL_NAME,
     KUBECTL_POD,
@@ -23,6 +25,7 @@ from bench.figures import (
     MEMDOCTOR,
     POD,
     PYTHON,
+    THROUGH_KUBECTL,
     VERSION,
 )
 from bench.fleet import NEW_HASH, Found, place
@@ -32,8 +35,12 @@ LOOPS = {
     FLOOR_JSON: "json",
     "bare loop: JSON, pages of 500, gzip": "json-gzip",
     FLOOR_PROTOBUF: "protobuf",
+    "bare loop: protobuf, pages of 500, gzip": "protobuf-gzip",
+    "bare loop: protobuf, pages of 2,000": "protobuf-2000",
     "bare loop: protobuf, resourceVersion=0, one answer": "protobuf-cached",
     "bare loop: protobuf, a list per namespace, 8 connections": "protobuf-by-namespace",
+    "bare loop: protobuf, a watch that begins with all": "protobuf-watch-list",
+    "bare loop: tables made by the server, pages of 500": "protobuf-table",
 }
 """Label -> loop of bench/floors.py."""
 
@@ -54,6 +61,11 @@ class Contender:
     """What it takes of memory at its peak, where that can be more than a machine has."""
 
 
+OF_POD = tuple(
+    f"kubectl_memdoctor.{name}"
+    for name in ("cli", "commands.pod", "opening", "cluster.api", "cluster.connection", "diagnosis", "printers")
+)
+"""The modules that `pod` imports one after the other; they import the rest."""
 PROGRAM = ("kubectl", "memdoctor", "ns", "--all")
 
 
@@ -80,11 +92,14 @@ def bare_loop(plane: ControlPlane, name: str, loop: str) -> Contender:
 
 
 def short(plugin: Path) -> Iterator[Contender]:
-    """Those that look at one pod, or at none: the pod is one with a finding."""
+    """Those that look at one pod, or at none, and the parts of the way to it. The pod is one with a finding."""
     first = place(0)
     named = (first.pod_name(NEW_HASH), "-n", first.namespace)
     yield Contender(POD, ("kubectl", "memdoctor", "pod", *named), codes=(0, 1))
     yield Contender(KUBECTL_POD, ("kubectl", "get", "pod", *named, "-o", "json"))
+    yield Contender(CONFIG, ("kubectl", "config", "view", "--raw", "-o", "json"))
+    yield Contender(THROUGH_KUBECTL, ("kubectl", "memdoctor", "version"))
+    yield Contender(IMPORTS, (sys.executable, "-c", f"import {', '.join(OF_POD)}"))
     yield Contender(HELP, (str(plugin), "--help"))
     yield Contender(VERSION, (str(plugin), "version"))
     yield Contender(PYTHON, (sys.executable, "-c", "pass"))

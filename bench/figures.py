@@ -22,6 +22,9 @@ POD = "`kubectl memdoctor pod NAME`"
 KUBECTL_POD = "`kubectl get pod NAME -o json`"
 HELP, VERSION = "`kubectl-memdoctor --help`", "`kubectl-memdoctor version`"
 PYTHON = "Python that does nothing"
+IMPORTS = "Python that imports what `pod` needs"
+CONFIG = "`kubectl config view --raw -o json`"
+THROUGH_KUBECTL = "`kubectl memdoctor version`"
 LARGE = 100_000
 """Pods; the bounds are for so many."""
 

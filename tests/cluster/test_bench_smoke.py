@@ -10,8 +10,10 @@ import pytest
 from bench.cluster import measured
 from bench.contenders import LOOPS
 from bench.figures import (
+    CONFIG,
     FLOOR_QUIET,
     HELP,
+    IMPORTS,
     KUBECTL_JSON,
     KUBECTL_NAME,
     KUBECTL_POD,
@@ -21,6 +23,7 @@ from bench.figures import (
     MEMDOCTOR_QUIET,
     POD,
     PYTHON,
+    THROUGH_KUBECTL,
     VERSION,
     Row,
     Size,
@@ -33,7 +36,7 @@ PODS = 2_000
 CODES = {
     **dict.fromkeys((*LOOPS, FLOOR_QUIET, KUBECTL_NAME, KUBECTL_TABLE, KUBECTL_JSON), 0),
     **dict.fromkeys((MEMDOCTOR, MEMDOCTOR_ALONE, MEMDOCTOR_QUIET, POD), 1),
-    **dict.fromkeys((KUBECTL_POD, HELP, VERSION, PYTHON), 0),
+    **dict.fromkeys((KUBECTL_POD, CONFIG, THROUGH_KUBECTL, IMPORTS, HELP, VERSION, PYTHON), 0),
 }
 
 
