@@ -15,7 +15,10 @@ from cluster.control_plane import ControlPlane
 from bench.figures import (
     CONFIG,
     FLOOR_JSON,
+    FLOOR_JSON_GZIP,
     FLOOR_PROTOBUF,
+    FLOOR_PROTOBUF_GZIP,
+    FLOOR_PROTOBUF_LARGE,
     HELP,
     IMPORTS,
     KUBECTL_JSON,
@@ -33,10 +36,10 @@ from bench.fleet import NEW_HASH, Found, place
 ROOT = Path(__file__).parent.parent
 LOOPS = {
     FLOOR_JSON: "json",
-    "bare loop: JSON, pages of 500, gzip": "json-gzip",
+    FLOOR_JSON_GZIP: "json-gzip",
     FLOOR_PROTOBUF: "protobuf",
-    "bare loop: protobuf, pages of 500, gzip": "protobuf-gzip",
-    "bare loop: protobuf, pages of 2,000": "protobuf-2000",
+    FLOOR_PROTOBUF_GZIP: "protobuf-gzip",
+    FLOOR_PROTOBUF_LARGE: "protobuf-2000",
     "bare loop: protobuf, resourceVersion=0, one answer": "protobuf-cached",
     "bare loop: protobuf, a list per namespace, 8 connections": "protobuf-by-namespace",
     "bare loop: protobuf, a watch that begins with all": "protobuf-watch-list",

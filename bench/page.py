@@ -97,5 +97,5 @@ def _first(size: Size) -> str:
 
 
 def _short(size: Size) -> str:
-    rows = ([row.contender, f"{row.wall():.3f} / {row.median_wall():.3f}"] for row in size.short)
-    return table(["", "wall s, best / median"], rows) if size.short else ""
+    rows = ([row.contender, f"{row.wall():.3f} / {row.median_wall():.3f}", f"{row.cpu():.3f}"] for row in size.short)
+    return table(["", "wall s, best / median", "own CPU s"], rows) if size.short else ""
