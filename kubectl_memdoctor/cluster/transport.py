@@ -32,6 +32,7 @@ from kubectl_memdoctor.cluster.proxy import proxy_for
 from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.cluster.unpacking import CHUNK_BYTES, unpacked
 
+JSON = "application/json"
 CONNECT_SECONDS = 15.0
 """Until a connection stands; kubectl waits 30 s for TCP and 10 s for TLS."""
 IDLE_SECONDS = 75.0
@@ -57,12 +58,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`target` is the path with its query; `body` is JSON, none for a request without one."""
+    """`target` is the path with its query; `body` is JSON, none for a request without one. `accept` says in which form
+    the answer may come."""
 
     method: str
     target: str
     body: bytes = b""
-    content_type: str = "application/json"
+    content_type: str = JSON
+    accept: str = JSON
 
 
 class Stream:
@@ -109,12 +112,12 @@ class Transport:
         self._pool: urllib3.PoolManager | None = None
         self._pool_certificate: bytes = b""
 
-    def get(self, target: str, deadline: float | None) -> Answer:
+    def get(self, target: str, deadline: float | None, accept: str = JSON) -> Answer:
         """`target` is the path with its query. `deadline` is a time.monotonic() moment, None for no limit.
 
         Raises ConnectionCut for what may pass, AccessError for what will not.
         """
-        return self.send(Request("GET", target), deadline)
+        return self.send(Request("GET", target, accept=accept), deadline)
 
     def send(self, request: Request, deadline: float | None) -> Answer:
         """As `get`, for any request."""
@@ -129,8 +132,8 @@ class Transport:
     def stream(self, target: str, deadline: float | None, headers: Mapping[str, str]) -> Stream:
         """As `get`, with more headers, for a body that is read while it comes. It may be anything, not just JSON."""
         credentials = self._plugin.credentials() if self._plugin else Credentials()
-        request = Request("GET", target)
-        response = self._respond(request, deadline, credentials, {"Accept": "*/*", **headers})
+        request = Request("GET", target, accept="*/*")
+        response = self._respond(request, deadline, credentials, headers)
         return Stream(response, _received(response, deadline), lambda error: self._stream_failure(error, deadline))
 
     def _send(self, request: Request, deadline: float | None, credentials: Credentials) -> Answer:
@@ -148,6 +151,7 @@ class Transport:
         """The answer's head; its body is still to be read."""
         url = self._connection.server + request.target
         headers = self._headers(credentials)
+        headers["Accept"] = request.accept
         for name, value in more_headers.items():
             headers[name] = value
         if request.body:
@@ -168,7 +172,7 @@ class Transport:
 
     def _headers(self, credentials: Credentials) -> urllib3.HTTPHeaderDict:
         connection = self._connection
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json"})
+        headers = urllib3.HTTPHeaderDict()
         purpose = f" ({connection.purpose})" if connection.purpose else ""
         headers["User-Agent"] = f"kubectl-memdoctor/{__version__}{purpose}"
         headers["Accept-Encoding"] = "identity" if connection.disable_compression else "gzip"
