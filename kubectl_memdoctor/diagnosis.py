@@ -185,7 +185,7 @@ def diagnose_namespaces(
         if passing.missing and len(passing.missing) == len(selection.scopes()):
             raise NotFound("\n".join(passing.missing))
         if passing.is_interrupted:
-            reading.unreadable[OTHER_PODS] = f"interrupted after {survey.pods:,} pods"
+            reading.unreadable[OTHER_PODS] = f"interrupted: looked at {survey.pods:,}"
         whole = selection.is_whole_cluster()
         all_seen = whole and not passing.is_interrupted and PODS.name not in reading.unreadable
         evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()

@@ -88,7 +88,7 @@ def test_every_case_is_found_the_same(part: int, monkeypatch: pytest.MonkeyPatch
     assert TOO_SMALL in early <= EARLY
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_in_any_order_and_whenever_answers_come(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     answer_whenever(monkeypatch, chance)
@@ -327,7 +327,7 @@ def test_an_interrupt_leaves_what_was_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert {entry.involved_object.name for entry in report.findings} == {"mistyped", "dying"}
     assert report.summary.pods == 3
     assert [entry.reason for entry in report.not_checked if entry.resource == OTHER_PODS] == [
-        "interrupted after 3 pods"
+        "interrupted: looked at 3"
     ]
 
 
