@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from kubectl_memdoctor.cluster import protobuf
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.listing import HEAD_DECODER, UNDECODABLE, Listing
 from kubectl_memdoctor.cluster.node_proxy import NodeProxy
@@ -167,9 +168,9 @@ class ApiServer:
     def _attempt(self, target: str, deadline: float | None, accept: str) -> Answer:
         answer = self._transport.get(target, deadline, accept)
         self._note_time(answer)
-        if answer.status == 200 and answer.body[:1] == b"{" and not answer.body[-8:].rstrip().endswith(b"}"):
-            # A body without a length that ends too early.
-            raise ConnectionCut("Unable to connect to the server: unexpected end of JSON input: the answer is cut")
+        cut = _cut(answer.body) if answer.status == 200 else ""
+        if cut:
+            raise ConnectionCut(f"Unable to connect to the server: {cut}: the answer is cut")
         return answer
 
     def _note_time(self, answer: Answer) -> None:
@@ -179,6 +180,13 @@ class ApiServer:
             return
         with self._lock:
             self._now = now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+def _cut(body: bytes) -> str:
+    """What a body without a length lacks, if it ends too early."""
+    if body[:1] == b"{" and not body[-8:].rstrip().endswith(b"}"):
+        return "unexpected end of JSON input"
+    return "proto: unexpected EOF" if protobuf.is_cut(body) else ""
 
 
 def go_duration(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Kubernetes' protobuf, read into the same structs as JSON.
 
 The API server encodes it with a quarter of the work. A schema of just the fields that `objects` has is made here, and
-a function for each struct that fills it from a message. What doesn't decode raises DecodeError: JSON may still do.
+a function for each struct that fills it from a message. What does not decode raises DecodeError: JSON may still do.
 
 The wire format: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
 """
@@ -58,6 +58,17 @@ def reads(resource: Resource[Any]) -> bool:
     return resource in LISTED and _is_compiled()
 
 
+def is_cut(body: bytes) -> bool:
+    """Whether a body in protobuf ends too early."""
+    if not body.startswith(MAGIC):
+        return False
+    try:
+        _opened(body)
+    except DecodeError:
+        return True
+    return False
+
+
 def open_list(body: bytes, resource: Resource[Object]) -> ListBody[Object]:
     """A body that begins with MAGIC. Raises DecodeError."""
     kind, raw = _opened(body)
@@ -83,8 +94,10 @@ def _opened(body: bytes) -> tuple[str, memoryview]:
     """
     view = memoryview(body)
     fields = dict(_fields(view[len(MAGIC) :]))
+    if 2 not in fields:
+        raise DecodeError("the message is cut")
     kinds = dict(_fields(fields.get(1, view[:0])))
-    return bytes(kinds.get(2, b"")).decode(errors="replace"), fields.get(2, view[:0])
+    return bytes(kinds.get(2, b"")).decode(errors="replace"), fields[2]
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
