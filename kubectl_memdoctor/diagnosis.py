@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from kubectl_memdoctor.cluster.prometheus_query import Prometheus
-from kubectl_memdoctor.cluster.source import NotFound, Origin, Source
+from kubectl_memdoctor.cluster.source import NotFound, Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
     NamespaceContext,
@@ -22,7 +23,7 @@ from kubectl_memdoctor.context import (
     small_below,
     traits,
 )
-from kubectl_memdoctor.early_findings import EarlyFindings, Tell
+from kubectl_memdoctor.early_findings import EarlyFindings, KnownSoFar, Tell
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, merged
 from kubectl_memdoctor.evidence.pod_join import EvidenceIndex
 from kubectl_memdoctor.examination import Subject, examine, missing, worst_first
@@ -68,8 +69,18 @@ from kubectl_memdoctor.usage_reading import UsageReading
 EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
 """What rules read: Warnings, and two Normal events that prove something."""
 
+EVENTS_WANTED: tuple[Callable[[Event], bool], ...] = (
+    lambda event: event.type == "Warning",
+    lambda event: event.reason == "SandboxChanged",
+    lambda event: event.reason == "Killing",
+)
+"""EVENT_SELECTORS, in their order, for events that were asked for in another way."""
+
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
+
+FIRST_PODS = 8
+"""So many of the unwell pods of a cluster are looked at before all of its events and nodes have come."""
 
 FEW_NAMESPACES = 8
 """Up to so many, the metrics API is asked for one after the other rather than for the whole cluster."""
@@ -167,14 +178,9 @@ def diagnose_namespaces(
         survey = Survey(small_below(minimum_bytes, saved), named=nodes_look.is_asked_for, near=near)
         early = None
         if tell is not None and source.parallel and not (nodes_look.is_asked_for or usage_look.is_asked_for):
-            early = EarlyFindings(
-                lambda: (
-                    surroundings.beside_pods(nodes.answer(), minimum_bytes) if surroundings.are_here(nodes) else None
-                ),
-                owners,
-                tell,
-                sums_requests=selection.is_whole_cluster(),
-            )
+            few = FIRST_PODS if selection.namespaces is None else 0
+            beside = _BesidePods(reading, surroundings, nodes, minimum_bytes, few)
+            early = EarlyFindings(beside, owners, tell, sums_requests=selection.is_whole_cluster())
         passing = PodPass(reading, selection, survey, progress, early)
         passing.run()
         needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
@@ -351,38 +357,47 @@ class Surroundings:
         self._limit_ranges: list[Asked[list[LimitRange]]] = [reading.objects(LIMIT_RANGES, scope) for scope in scopes]
         self._runtime_classes: Asked[list[RuntimeClass]] = reading.objects(RUNTIME_CLASSES)
         self._beside_pods: ClusterContext | None = None
+        self._now: datetime | None = None
         self.saved: Asked[SavedMinimum] = (
             Asked(lambda: own, None) if own else reading.start(lambda: saved_minimum(reading.source))
         )
 
-    def are_here(self, *others: Asked[Any]) -> bool:
-        """Whether `beside_pods` need not wait, nor those others."""
-        asked: tuple[Asked[Any], ...] = (*self._events, *self._limit_ranges, self._runtime_classes, self.saved)
-        return all(entry.is_here() for entry in (*asked, *others))
+    def are_here(self) -> bool:
+        """Whether `beside_pods` need not wait, but for nodes."""
+        return self.without_events_are_here() and all(asked.is_here() for asked in self._events)
+
+    def without_events_are_here(self) -> bool:
+        asked: tuple[Asked[Any], ...] = (*self._limit_ranges, self._runtime_classes, self.saved)
+        return all(entry.is_here() for entry in asked)
 
     def beside_pods(
         self, nodes: Iterable[Node], minimum_bytes: int | None, node_events: Iterable[Event] = ()
     ) -> ClusterContext:
-        """What is known without having seen any pod, worked out once. "Now" is from then on what it was then."""
+        """What is known without having seen any pod, worked out once."""
         if self._beside_pods is None:
             events = [*(event for asked in self._events for event in asked.answer()), *node_events]
-            limit_ranges: dict[str, list[LimitRange]] = {}
-            for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
-                limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
-            handlers = {entry.metadata.name: entry.handler for entry in self._runtime_classes.answer() if entry.handler}
-            self._beside_pods = ClusterContext(
-                now=self._reading.source.now(),
-                nodes={node.metadata.name: node for node in nodes},
-                pod_events=_by(_pod_key, (event for event in events if event.involved_object.kind == "Pod")),
-                node_events=_by(_object_name, (event for event in events if event.involved_object.kind == "Node")),
-                owner_events=_by(_event_namespace, (event for event in events if _is_about_owner(event))),
-                limit_ranges=limit_ranges,
-                runtime_handlers=handlers,
-                unreadable=self._reading.unreadable,
-                minimum_bytes=minimum_bytes,
-                measured=self.saved.answer().measured,
-            )
+            self._beside_pods = self.beside(nodes, minimum_bytes, events)
         return self._beside_pods
+
+    def beside(self, nodes: Iterable[Node], minimum_bytes: int | None, events: Sequence[Event]) -> ClusterContext:
+        """The same with these events. "Now" is what it was when this was asked for the first time."""
+        limit_ranges: dict[str, list[LimitRange]] = {}
+        for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
+            limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
+        handlers = {entry.metadata.name: entry.handler for entry in self._runtime_classes.answer() if entry.handler}
+        self._now = self._now or self._reading.source.now()
+        return ClusterContext(
+            now=self._now,
+            nodes={node.metadata.name: node for node in nodes},
+            pod_events=_by(_pod_key, (event for event in events if event.involved_object.kind == "Pod")),
+            node_events=_by(_object_name, (event for event in events if event.involved_object.kind == "Node")),
+            owner_events=_by(_event_namespace, (event for event in events if _is_about_owner(event))),
+            limit_ranges=limit_ranges,
+            runtime_handlers=handlers,
+            unreadable=self._reading.unreadable,
+            minimum_bytes=minimum_bytes,
+            measured=self.saved.answer().measured,
+        )
 
     def context(
         self,
@@ -432,6 +447,57 @@ def _event_namespace(event: Event) -> str:
 
 def _is_about_owner(event: Event) -> bool:
     return event.involved_object.kind not in ("Pod", "Node")
+
+
+class _BesidePods:
+    """For early findings: what surrounds the pods, from lists of all events and nodes, which take their time; for the
+    first few pods already from their own events and nodes, asked for by name."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        surroundings: Surroundings,
+        nodes: Asked[list[Node]],
+        minimum_bytes: int | None,
+        few: int,
+    ) -> None:
+        self._reading = reading
+        self._surroundings = surroundings
+        self._nodes = nodes
+        self._minimum_bytes = minimum_bytes
+        self._few = few
+        self._asked: dict[str, Asked[tuple[list[Event], list[Node]] | None]] = {}
+
+    def ask_about(self, pod: Pod) -> None:
+        if len(self._asked) < self._few and identity(pod) not in self._asked and not self._are_all_here():
+            self._asked[identity(pod)] = self._reading.start(lambda: self._own(pod))
+
+    def of(self, pod: Pod) -> ClusterContext | None:
+        if self._are_all_here():
+            return self._surroundings.beside_pods(self._nodes.answer(), self._minimum_bytes)
+        asked = self._asked.get(identity(pod))
+        if asked is None or not asked.is_here() or not self._surroundings.without_events_are_here():
+            return None
+        own = asked.answer()
+        if own is None:
+            return None
+        found = self._surroundings.beside(own[1], self._minimum_bytes, own[0])
+        return replace(found, nodes=KnownSoFar(found.nodes), node_events=KnownSoFar({}), owner_events=KnownSoFar({}))
+
+    def _are_all_here(self) -> bool:
+        return self._nodes.is_here() and self._surroundings.are_here()
+
+    def _own(self, pod: Pod) -> tuple[list[Event], list[Node]] | None:
+        """Just what is in the lists of all; None where it cannot be had like this."""
+        source, name = self._reading.source, pod.metadata.name
+        selector = f"involvedObject.kind=Pod,involvedObject.name={name}"
+        try:
+            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=selector)
+            found = [event for page in pages for event in page.items]
+            nodes = [source.get(NODES, None, pod.spec.node_name)] if pod.spec.node_name else []
+        except (Unreadable, NotFound):
+            return None
+        return [event for is_wanted in EVENTS_WANTED for event in found if is_wanted(event)], nodes
 
 
 class _RoundTwo:

@@ -12,7 +12,7 @@ import pytest
 from command_line.hostile_objects import recorded
 from live_source import KINDS, LiveSource, answer_at_once, answer_whenever, stored
 
-from kubectl_memdoctor.diagnosis import OTHER_PODS, NodeLook, UsageLook, diagnose_namespaces
+from kubectl_memdoctor.diagnosis import FIRST_PODS, OTHER_PODS, NodeLook, Surroundings, UsageLook, diagnose_namespaces
 from kubectl_memdoctor.finding import Diagnosis, Finding, Report
 from kubectl_memdoctor.pod_pass import FIRST_PAGES, UNWELL
 from kubectl_memdoctor.selection import Selection
@@ -55,10 +55,17 @@ def live(before: Sequence[Item], after: Sequence[Item] | None = None, **given: A
 
 
 def each_once(items: Sequence[Item]) -> list[Item]:
-    """As a cluster holds them: one object of a uid."""
-    metadata = [item["metadata"] for item in items]
-    keys = [(entry.get("uid") or (entry.get("namespace"), entry["name"])) for entry in metadata]
-    return [item for number, item in enumerate(items) if item["kind"] in KINDS and keys[number] not in keys[:number]]
+    """As a cluster holds them: one object of a uid, and one of a name."""
+    seen: set[tuple[str, ...]] = set()
+    found = []
+    for item in items:
+        metadata = item["metadata"]
+        keys = {(item["kind"], metadata.get("namespace", ""), metadata["name"]), ("", "", metadata.get("uid") or "")}
+        keys.discard(("", "", ""))
+        if item["kind"] in KINDS and not keys & seen:
+            seen |= keys
+            found.append(item)
+    return found
 
 
 CLUSTERS = [each_once(case) for case in recorded()]
@@ -277,6 +284,19 @@ def test_the_unwell_are_asked_for_first_where_somebody_waits() -> None:
     source = live([NODE, MISTYPED])
     streamed(source, Selection(field_selector="spec.nodeName=made-0"))
     assert source.pod_lists == [f"spec.nodeName=made-0,{UNWELL}", "spec.nodeName=made-0"]
+
+
+def test_the_first_pods_do_not_wait_for_all_events_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are many on a large cluster."""
+    answer_at_once(monkeypatch)
+    pods = [pod(f"web-{number:02}", "300m") for number in range(FIRST_PODS + 2)]
+    items = [NODE, *pods, *(failed(entry, SANDBOX_ERRORS[0]) for entry in pods)]
+    whole = diagnose_namespaces(live(items), EVERYTHING).report
+    monkeypatch.setattr(Surroundings, "are_here", lambda surroundings: False)
+    diagnosis, told = streamed(live(items))
+    assert told.names == [f"web-{number:02}" for number in range(FIRST_PODS)]
+    assert diagnosis.report == whole
+    assert streamed(live(items), Selection(namespaces=("made",)))[1].names == []
 
 
 def test_namespace_by_namespace() -> None:
