@@ -5,6 +5,8 @@ Memory grows with what is kept, not with the cluster.
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,7 +45,10 @@ class Survey:
         self._named = named
         self._near = near
         self._names: dict[str, tuple[str, str]] = {}
-        self._siblings: dict[str, list[int]] = {}
+        self._owners = array("q")
+        self._oom_killed: Counter[int] = Counter()
+        self._totals: Counter[int] = Counter()
+        self._totals_of = (0, 0)
 
     def add(self, pod: Pod, *, keep: bool = False) -> None:
         self.pods += 1
@@ -73,20 +78,35 @@ class Survey:
         return sorted({self._names[key] for key in mentioned if key in self._names} - kept)
 
     def _count_sibling(self, pod: Pod, found: Trait) -> None:
-        owners = pod.metadata.owner_references
-        if not owners:
+        """Eight bytes for a pod: there may be as many owners as pods, and siblings matter for few of them."""
+        owner = _owner(pod)
+        if owner is None:
             return
-        counts = self._siblings.get(owners[0].uid)
-        if counts is None:
-            counts = self._siblings[owners[0].uid] = [0, 0]
-        counts[0] += 1
+        self._owners.append(owner)
         if found is not Trait.NONE and Trait.KILLED in found and _is_oom_killed(pod):
-            counts[1] += 1
+            self._oom_killed[owner] += 1
 
     def siblings(self, pod: Pod) -> Siblings:
-        owners = pod.metadata.owner_references
-        counts = self._siblings.get(owners[0].uid) if owners else None
-        return Siblings(*counts) if counts else Siblings(oom_killed=int(_is_oom_killed(pod)))
+        """Of a pod that is kept."""
+        owner = _owner(pod)
+        total = self._kept_totals()[owner] if owner is not None else 0
+        if owner is None or not total:
+            return Siblings(oom_killed=int(_is_oom_killed(pod)))
+        return Siblings(total, self._oom_killed[owner])
+
+    def _kept_totals(self) -> Counter[int]:
+        """Owner -> its pods, for the owners of those that are kept: counted once for each state of the survey."""
+        state = (len(self._owners), len(self.kept))
+        if state != self._totals_of:
+            wanted = set(map(_owner, self.kept))
+            self._totals = Counter(owner for owner in self._owners if owner in wanted)
+            self._totals_of = state
+        return self._totals
+
+
+def _owner(pod: Pod) -> int | None:
+    owners = pod.metadata.owner_references
+    return hash(owners[0].uid) if owners else None
 
 
 def _is_oom_killed(pod: Pod) -> bool:

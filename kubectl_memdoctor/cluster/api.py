@@ -47,11 +47,13 @@ class ApiServer:
         connection: Connection,
         *,
         chunk_size: int = CHUNK_SIZE,
+        max_qps: int = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`chunk_size` is the most objects of one page, 0 for one page of all."""
+        """`chunk_size` is the most objects of one page, 0 for one page of all; `max_qps` the most requests a second, 0
+        for no limit."""
         self.connection = connection
-        self._transport = Transport(connection)
+        self._transport = Transport(connection, max_qps=max_qps)
         self.kubelets = NodeProxy(self._transport)
         self._chunk_size = chunk_size
         self._sleep = sleep

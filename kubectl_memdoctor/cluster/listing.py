@@ -53,7 +53,8 @@ class Listing(Generic[Object]):
         self._refusal = refusal
         self._as_json = False
         self._seen = array("q")
-        self._before_restart: frozenset[int] = frozenset()
+        self._last_key = ""
+        self._known: set[int] | None = None
 
     def pages(self) -> Iterator[Page[Object]]:
         """Raises AccessError."""
@@ -63,7 +64,6 @@ class Listing(Generic[Object]):
             if is_expired(answer) and token and restarts < RESTARTS:
                 restarts += 1
                 token = _next_token(answer)
-                self._before_restart = frozenset(self._seen)
                 answer = self._ask(token)
                 continue
             if answer.status in NOT_IN_THAT_FORM and token and not self._as_json:
@@ -88,7 +88,7 @@ class Listing(Generic[Object]):
                 self._as_json = True
                 answer = self._ask(token)
                 continue
-            yield Page(self._new(items, is_last=following is None), meta.remaining_item_count)
+            yield Page(self._new(items), meta.remaining_item_count)
             if following is None:
                 return
             token, answer = meta.continue_, following.answer()
@@ -118,14 +118,21 @@ class Listing(Generic[Object]):
             raise foreign(answer, self._server)
         return meta, items
 
-    def _new(self, items: tuple[Object, ...], *, is_last: bool) -> tuple[Object, ...]:
-        """Those that were not there before the list had to start again. Eight bytes for each tell objects apart, and
-        are all that is kept of them."""
-        if self._before_restart:
-            items = tuple(item for item in items if _identity(item) not in self._before_restart)
-        if not is_last:
+    def _new(self, items: tuple[Object, ...]) -> tuple[Object, ...]:
+        """Those that have not come yet. Lists are in the order of etcd's keys, and eight bytes for each object are kept
+        for the case that a page does not begin after the one before: a list that had to start again, a repeated page.
+        """
+        if not items:
+            return items
+        if self._known is None and _key(items[0]) <= self._last_key:
+            self._known = set(self._seen)
+        self._last_key = _key(items[-1])
+        if self._known is None:
             self._seen.extend(map(_identity, items))
-        return items
+            return items
+        new = tuple(item for item in items if _identity(item) not in self._known)
+        self._known.update(map(_identity, new))
+        return new
 
 
 class _Coming:
@@ -156,6 +163,17 @@ def _next_token(answer: Answer) -> str:
     return status.metadata.continue_ if status is not None else ""
 
 
+def _key(item: ApiObject) -> str:
+    """https://github.com/kubernetes/apiserver/blob/v0.37.2/pkg/registry/generic/registry/store.go, NamespaceKeyFunc"""
+    metadata = _metadata(item)
+    return f"{metadata.namespace}/{metadata.name}"
+
+
 def _identity(item: ApiObject) -> int:
-    metadata: ObjectMeta = getattr(item, "metadata", ObjectMeta())
+    metadata = _metadata(item)
     return hash(metadata.uid or (metadata.namespace, metadata.name))
+
+
+def _metadata(item: ApiObject) -> ObjectMeta:
+    metadata: ObjectMeta = getattr(item, "metadata", ObjectMeta())
+    return metadata

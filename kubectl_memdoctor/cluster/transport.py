@@ -28,6 +28,7 @@ from kubectl_memdoctor import __version__
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
 from kubectl_memdoctor.cluster.oidc import id_token
+from kubectl_memdoctor.cluster.pace import Pace
 from kubectl_memdoctor.cluster.proxy import proxy_for
 from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.cluster.unpacking import CHUNK_BYTES, unpacked
@@ -102,8 +103,10 @@ class Stream:
 class Transport:
     """Safe for several threads."""
 
-    def __init__(self, connection: Connection, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, connection: Connection, environ: Mapping[str, str] | None = None, *, max_qps: int = 0) -> None:
+        """`max_qps`: the most requests a second, of all threads together; 0 for no limit."""
         self._connection = connection
+        self._pace = Pace(max_qps) if max_qps > 0 else None
         self._environ = os.environ if environ is None else environ
         self._plugin = ExecPlugin(connection.exec, connection, self._environ) if connection.exec else None
         self._token_file = _TokenFile(connection.token_file) if connection.token_file else None
@@ -156,6 +159,8 @@ class Transport:
             headers[name] = value
         if request.body:
             headers["Content-Type"] = request.content_type
+        if self._pace is not None:
+            self._pace.wait()
         try:
             return self._pool_for(credentials).request(
                 request.method,
