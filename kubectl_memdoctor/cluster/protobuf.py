@@ -192,7 +192,7 @@ def _schema() -> _Schema:
 
 
 def _reader(message: Any, convert: Callable[[Any], Any]) -> Callable[[memoryview], tuple[Any, ...]]:
-    return lambda raw: tuple([convert(item) for item in message.FromString(raw).items[:]])
+    return lambda raw: tuple([convert(item) for item in message.FromString(bytes(raw)).items[:]])
 
 
 def _function(struct: type[Struct]) -> str:
