@@ -61,11 +61,13 @@ lint: $(VENV)/installed-lint
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate.py
 
+# Writes the figures and the chart of docs/performance.md: an hour on a machine that should do nothing else, with 16 GB
+# free. BENCH_PODS="1000 10000" measures smaller clusters only.
 bench: $(VENV)/installed-test
+	$(BIN)/python -m tests.cluster.build
 	$(BIN)/python -m bench.recording
 	$(BIN)/python -m bench.node_logs
-	$(BIN)/python -m tests.cluster.build
-	PYTHONPATH=tests $(BIN)/python -m bench.api
+	PYTHONPATH=tests:docs $(BIN)/python -m bench.cluster
 
 goldens: $(VENV)/installed-test
 	$(BIN)/pytest -q tests/test_cases.py tests/test_log_cases.py --update-goldens

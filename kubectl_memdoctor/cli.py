@@ -14,6 +14,7 @@ from kubectl_memdoctor.commands import NAMES, command
 from kubectl_memdoctor.exit_code import (
     COULD_NOT_LOOK,
     INTERRUPTED,
+    NOT_THE_WHOLE,
     NOTHING_FOUND,
     CouldNotLook,
     Interrupted,
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(["interrupted: what was printed is not the whole"])
+        _complain([NOT_THE_WHOLE])
         return INTERRUPTED
 
 

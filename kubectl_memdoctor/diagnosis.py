@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from kubectl_memdoctor.cluster.prometheus_query import Prometheus
-from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Origin, Source, Unreadable
+from kubectl_memdoctor.cluster.source import NotFound, Origin, Source, Unreadable
 from kubectl_memdoctor.context import (
     ClusterContext,
     NamespaceContext,
@@ -24,10 +23,11 @@ from kubectl_memdoctor.context import (
     small_below,
     traits,
 )
+from kubectl_memdoctor.early_findings import EarlyFindings, KnownSoFar, Tell
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence, merged
 from kubectl_memdoctor.evidence.pod_join import EvidenceIndex
+from kubectl_memdoctor.examination import Subject, examine, missing, worst_first
 from kubectl_memdoctor.finding import (
-    CONFIDENCES,
     LOOKED_WITHOUT,
     SEVERITIES,
     Cluster,
@@ -45,7 +45,6 @@ from kubectl_memdoctor.objects import (
     CONFIG_MAPS,
     EVENTS,
     LIMIT_RANGES,
-    NAMESPACES,
     NODE_PROXY,
     NODES,
     PODS,
@@ -58,23 +57,30 @@ from kubectl_memdoctor.objects import (
 )
 from kubectl_memdoctor.owner_lookup import TEMPLATE_HASH_LABEL, OwnerLookup
 from kubectl_memdoctor.pod_facts import pod_facts
+from kubectl_memdoctor.pod_pass import PodPass, Progress, unless_it_exists
 from kubectl_memdoctor.reading import Asked, Reading
-from kubectl_memdoctor.remedies import as_printed, complete
-from kubectl_memdoctor.rules import Rule, rules
+from kubectl_memdoctor.rules import rules
 from kubectl_memdoctor.saved_minimum import SavedMinimum, saved_minimum
 from kubectl_memdoctor.selection import Selection, each_once, find_pods, identity
 from kubectl_memdoctor.survey import Survey, pod_contexts
 from kubectl_memdoctor.usage import NearLimit, near_by_counters, usages
 from kubectl_memdoctor.usage_reading import UsageReading
 
-Progress = Callable[[int, int | None], None]
-"""Called with the pods looked at so far and, where the server says so, how many are still to come."""
-
 EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
 """What rules read: Warnings, and two Normal events that prove something."""
 
+EVENTS_WANTED: tuple[Callable[[Event], bool], ...] = (
+    lambda event: event.type == "Warning",
+    lambda event: event.reason == "SandboxChanged",
+    lambda event: event.reason == "Killing",
+)
+"""EVENT_SELECTORS, in their order, for events that were asked for in another way."""
+
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
+
+FIRST_PODS = 8
+"""So many of the unwell pods of a cluster are looked at before all of its events and nodes have come."""
 
 FEW_NAMESPACES = 8
 """Up to so many, the metrics API is asked for one after the other rather than for the whole cluster."""
@@ -85,6 +91,8 @@ ABOUT_USE = Trait.KILLED | Trait.SEEN_KILLED | Trait.NEAR_LIMIT
 NEIGHBOURS = "pods on the same nodes"
 SIBLINGS = "pods of the same owner"
 NODE_EVENTS = "events of nodes"
+OTHER_PODS = "other pods"
+"""As the resource of a NotChecked: those that were still to come when the run was interrupted."""
 REVISION_LABELS = (TEMPLATE_HASH_LABEL, "controller-revision-hash")
 """Labels that all pods made from one template share."""
 
@@ -152,42 +160,58 @@ def diagnose_namespaces(
     nodes_look: NodeLook = NO_NODE_LOOK,
     usage_look: UsageLook = NO_USAGE_LOOK,
     progress: Progress = lambda pods, remaining: None,
+    tell: Tell | None = None,
 ) -> Diagnosis:
     """Every pod of the namespaces (None: of the cluster). `measured` on the nodes; None: what the cluster has saved.
+    `tell` gets findings of the report while the pods still pass by.
 
     Raises AccessError when the pods cannot be read, NotFound when none of the namespaces exists.
     """
     with Reading(source) as reading:
         surroundings = Surroundings(reading, selection.scopes(), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
         nodes = reading.objects(NODES)
+        owners = OwnerLookup(reading)
         usage = usage_look.reading(reading)
         near = _near_limit(usage, usage_look, selection)
-        survey = Survey(small_below(minimum_bytes, measured or ()), named=nodes_look.is_asked_for, near=near)
-        missing = _look_at_all(reading, selection, survey, progress)
+        # A recording is read once from its beginning: what is saved in it is known only when its pods have passed by.
+        saved = surroundings.saved.answer().measured if source.parallel else measured or ()
+        survey = Survey(small_below(minimum_bytes, saved), named=nodes_look.is_asked_for, near=near)
+        early = None
+        if tell is not None and source.parallel and not (nodes_look.is_asked_for or usage_look.is_asked_for):
+            few = FIRST_PODS if selection.namespaces is None else 0
+            beside = _BesidePods(reading, surroundings, nodes, minimum_bytes, few)
+            early = EarlyFindings(beside, owners, tell, sums_requests=selection.is_whole_cluster())
+        passing = PodPass(reading, selection, survey, progress, early)
+        passing.run()
         needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
         if needed > survey.small_below:
-            # A recording is read once from its beginning, so what is saved in it is known only now.
             survey = Survey(needed, named=nodes_look.is_asked_for, near=near)
-            missing = _look_at_all(reading, selection, survey, progress)
-        if len(missing) == len(selection.scopes()):
-            raise NotFound("\n".join(missing))
+            passing = PodPass(reading, selection, survey, progress)
+            passing.run()
+        if passing.missing and len(passing.missing) == len(selection.scopes()):
+            raise NotFound("\n".join(passing.missing))
+        if passing.is_interrupted:
+            reading.unreadable[OTHER_PODS] = f"interrupted: looked at {survey.pods:,}"
         whole = selection.is_whole_cluster()
-        requested = survey.requested if whole and PODS.name not in reading.unreadable else None
+        all_seen = whole and not passing.is_interrupted and PODS.name not in reading.unreadable
         evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()
         bring_back(reading, survey, evidence, usage_look.near_limit)
         usage.ask_now(namespaces_of_killed(survey, selection))
+        requested = survey.requested if all_seen else None
         cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence)
         cluster = with_usages(cluster, survey.kept, usage, usage_look)
         in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
-            *pod_contexts(survey, cluster),
+            *(pod for pod in pod_contexts(survey, cluster) if early is None or not early.has_told(pod.pod)),
             *(NodeContext(node, cluster) for node in in_sight),
             *(NamespaceContext(name, cluster) for name in _namespaces_in_sight(cluster, survey, selection)),
         ]
-        findings = examine(subjects, cluster, OwnerLookup(reading))
+        findings = examine(subjects, cluster, owners)
+        if early is not None:
+            findings = tuple(sorted((*early.findings, *findings), key=worst_first))
         looked_at = Summary(survey.pods, len(in_sight) or len(survey.nodes), counts(findings))
         report = report_of(surroundings, cluster, survey, looked_at, findings, nodes_look.problems)
-        return Diagnosis(report, errors=tuple(missing))
+        return Diagnosis(report, errors=tuple(passing.missing), is_interrupted=passing.is_interrupted)
 
 
 def diagnose_pods(
@@ -208,11 +232,11 @@ def diagnose_pods(
         selectors = _event_selectors(selection)
         surroundings = Surroundings(reading, selection.scopes(), selectors, own_minimum(minimum_bytes, measured))
         pods, errors = find_pods(reading, selection)
-        missing = (
-            [] if pods else [line for name in selection.namespaces or () for line in _unless_it_exists(reading, name)]
+        nowhere = (
+            [] if pods else [line for name in selection.namespaces or () for line in unless_it_exists(reading, name)]
         )
-        if missing:
-            raise NotFound("\n".join(missing))
+        if nowhere:
+            raise NotFound("\n".join(nowhere))
         owners = OwnerLookup(reading)
         small = small_below(minimum_bytes, surroundings.saved.answer().measured)
         asked = ask_nodes(reading, nodes_look, {pod.spec.node_name for pod in pods if pod.spec.node_name})
@@ -313,43 +337,6 @@ def with_usages(cluster: ClusterContext, pods: Sequence[Pod], usage: UsageReadin
     return replace(now, usages=usages(pods, usage.measured(nodes)))
 
 
-def _look_at_all(reading: Reading, selection: Selection, survey: Survey, progress: Progress) -> list[str]:
-    """All pods, looked at once. Returns a line for each namespace that does not exist."""
-    missing: list[str] = []
-    for namespace in selection.scopes():
-        before = survey.pods
-        _survey_namespace(reading, selection, namespace, survey, progress)
-        if namespace is not None and survey.pods == before:
-            missing.extend(_unless_it_exists(reading, namespace))
-    return missing
-
-
-def _survey_namespace(
-    reading: Reading, selection: Selection, namespace: str | None, survey: Survey, progress: Progress
-) -> None:
-    pages = reading.source.list(
-        PODS, namespace, label_selector=selection.label_selector, field_selector=selection.field_selector
-    )
-    try:
-        for page in pages:
-            for pod in page.items:
-                survey.add(pod)
-            progress(survey.pods, page.remaining)
-    except NotRecorded as missing:
-        # Where a quota forbids every pod, events are all that there is to save.
-        reading.unreadable[PODS.name] = missing.reason
-
-
-def _unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:
-    """The line that says so where there is no such namespace: in a list that looks like one without pods."""
-    try:
-        reading.source.get(NAMESPACES, None, namespace)
-    except NotFound as error:
-        yield str(error)
-    except Unreadable as unreadable:
-        reading.unreadable[NAMESPACES.name] = unreadable.reason
-
-
 class Surroundings:
     """What is read beside the pods, asked for at once."""
 
@@ -369,8 +356,47 @@ class Surroundings:
         ]
         self._limit_ranges: list[Asked[list[LimitRange]]] = [reading.objects(LIMIT_RANGES, scope) for scope in scopes]
         self._runtime_classes: Asked[list[RuntimeClass]] = reading.objects(RUNTIME_CLASSES)
+        self._beside_pods: ClusterContext | None = None
+        self._now: datetime | None = None
         self.saved: Asked[SavedMinimum] = (
             Asked(lambda: own, None) if own else reading.start(lambda: saved_minimum(reading.source))
+        )
+
+    def are_here(self) -> bool:
+        """Whether `beside_pods` need not wait, but for nodes."""
+        return self.without_events_are_here() and all(asked.is_here() for asked in self._events)
+
+    def without_events_are_here(self) -> bool:
+        asked: tuple[Asked[Any], ...] = (*self._limit_ranges, self._runtime_classes, self.saved)
+        return all(entry.is_here() for entry in asked)
+
+    def beside_pods(
+        self, nodes: Iterable[Node], minimum_bytes: int | None, node_events: Iterable[Event] = ()
+    ) -> ClusterContext:
+        """What is known without having seen any pod, worked out once."""
+        if self._beside_pods is None:
+            events = [*(event for asked in self._events for event in asked.answer()), *node_events]
+            self._beside_pods = self.beside(nodes, minimum_bytes, events)
+        return self._beside_pods
+
+    def beside(self, nodes: Iterable[Node], minimum_bytes: int | None, events: Sequence[Event]) -> ClusterContext:
+        """The same with these events. "Now" is what it was when this was asked for the first time."""
+        limit_ranges: dict[str, list[LimitRange]] = {}
+        for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
+            limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
+        handlers = {entry.metadata.name: entry.handler for entry in self._runtime_classes.answer() if entry.handler}
+        self._now = self._now or self._reading.source.now()
+        return ClusterContext(
+            now=self._now,
+            nodes={node.metadata.name: node for node in nodes},
+            pod_events=_by(_pod_key, (event for event in events if event.involved_object.kind == "Pod")),
+            node_events=_by(_object_name, (event for event in events if event.involved_object.kind == "Node")),
+            owner_events=_by(_event_namespace, (event for event in events if _is_about_owner(event))),
+            limit_ranges=limit_ranges,
+            runtime_handlers=handlers,
+            unreadable=self._reading.unreadable,
+            minimum_bytes=minimum_bytes,
+            measured=self.saved.answer().measured,
         )
 
     def context(
@@ -381,26 +407,12 @@ class Surroundings:
         evidence: EvidenceIndex,
         node_events: Iterable[Event] = (),
     ) -> ClusterContext:
-        events = [event for asked in self._events for event in asked.answer()]
-        events += [*self._successes(events), *node_events]
-        limit_ranges: dict[str, list[LimitRange]] = {}
-        for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
-            limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
-        handlers = {entry.metadata.name: entry.handler for entry in self._runtime_classes.answer() if entry.handler}
-        return ClusterContext(
-            now=self._reading.source.now(),
-            nodes={node.metadata.name: node for node in nodes},
-            pod_events=_by(_pod_key, (event for event in events if event.involved_object.kind == "Pod")),
-            node_events=_by(_object_name, (event for event in events if event.involved_object.kind == "Node")),
-            owner_events=_by(_event_namespace, (event for event in events if _is_about_owner(event))),
-            limit_ranges=limit_ranges,
-            runtime_handlers=handlers,
-            requested=requested,
-            unreadable=self._reading.unreadable,
-            minimum_bytes=minimum_bytes,
-            measured=self.saved.answer().measured,
-            node_evidence=evidence,
-        )
+        """All that surrounds the pods."""
+        beside = self.beside_pods(nodes, minimum_bytes, node_events)
+        about_owners = [event for events in beside.owner_events.values() for event in events]
+        created = (event for event in self._successes(about_owners) if _is_about_owner(event))
+        owner_events = _by(_event_namespace, (*about_owners, *created))
+        return replace(beside, owner_events=owner_events, requested=requested, node_evidence=evidence)
 
     def _successes(self, events: Iterable[Event]) -> list[Event]:
         """What a workload created after all: asked for only where it failed to, since every new pod leaves such one."""
@@ -435,6 +447,57 @@ def _event_namespace(event: Event) -> str:
 
 def _is_about_owner(event: Event) -> bool:
     return event.involved_object.kind not in ("Pod", "Node")
+
+
+class _BesidePods:
+    """For early findings: what surrounds the pods, from lists of all events and nodes, which take their time; for the
+    first few pods already from their own events and nodes, asked for by name."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        surroundings: Surroundings,
+        nodes: Asked[list[Node]],
+        minimum_bytes: int | None,
+        few: int,
+    ) -> None:
+        self._reading = reading
+        self._surroundings = surroundings
+        self._nodes = nodes
+        self._minimum_bytes = minimum_bytes
+        self._few = few
+        self._asked: dict[str, Asked[tuple[list[Event], list[Node]] | None]] = {}
+
+    def ask_about(self, pod: Pod) -> None:
+        if len(self._asked) < self._few and identity(pod) not in self._asked and not self._are_all_here():
+            self._asked[identity(pod)] = self._reading.start(lambda: self._own(pod))
+
+    def of(self, pod: Pod) -> ClusterContext | None:
+        if self._are_all_here():
+            return self._surroundings.beside_pods(self._nodes.answer(), self._minimum_bytes)
+        asked = self._asked.get(identity(pod))
+        if asked is None or not asked.is_here() or not self._surroundings.without_events_are_here():
+            return None
+        own = asked.answer()
+        if own is None:
+            return None
+        found = self._surroundings.beside(own[1], self._minimum_bytes, own[0])
+        return replace(found, nodes=KnownSoFar(found.nodes), node_events=KnownSoFar({}), owner_events=KnownSoFar({}))
+
+    def _are_all_here(self) -> bool:
+        return self._nodes.is_here() and self._surroundings.are_here()
+
+    def _own(self, pod: Pod) -> tuple[list[Event], list[Node]] | None:
+        """Just what is in the lists of all; None where it cannot be had like this."""
+        source, name = self._reading.source, pod.metadata.name
+        selector = f"involvedObject.kind=Pod,involvedObject.name={name}"
+        try:
+            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=selector)
+            found = [event for page in pages for event in page.items]
+            nodes = [source.get(NODES, None, pod.spec.node_name)] if pod.spec.node_name else []
+        except (Unreadable, NotFound):
+            return None
+        return [event for is_wanted in EVENTS_WANTED for event in found if is_wanted(event)], nodes
 
 
 class _RoundTwo:
@@ -506,67 +569,6 @@ def _namespaces_in_sight(cluster: ClusterContext, survey: Survey, selection: Sel
     return sorted(survey.namespaces | set(cluster.limit_ranges) | set(cluster.owner_events))
 
 
-Subject = PodContext | NodeContext | NamespaceContext
-_SCOPES: dict[type[Subject], str] = {PodContext: "Pod", NodeContext: "Node", NamespaceContext: "Namespace"}
-
-
-def examine(subjects: Iterable[Subject], cluster: ClusterContext, owners: OwnerLookup) -> tuple[Finding, ...]:
-    """Every subject before every rule that concerns it; worst finding first."""
-    able = [rule for rule in rules() if not _missing(rule.needs, cluster)]
-    found = [(subject, finding) for subject in subjects for finding in _findings(subject, able)]
-    for subject, _ in found:
-        if isinstance(subject, PodContext):
-            owners.prefetch(subject.pod)
-    return tuple(sorted((_completed(subject, finding, owners) for subject, finding in found), key=worst_first))
-
-
-def _findings(subject: Subject, able: Iterable[Rule]) -> list[Finding]:
-    scope = _SCOPES[type(subject)]
-    concerned = (rule for rule in able if rule.scope == scope and _shows(subject, rule))
-    found = [(rule, finding) for rule in concerned for finding in rule.find(subject)]
-    return [finding for _, finding in found if not any(_explains(*other, finding) for other in found)]
-
-
-def _shows(subject: Subject, rule: Rule) -> bool:
-    return not isinstance(subject, PodContext) or bool(subject.traits & rule.traits)
-
-
-def _explains(rule: Rule, cause: Finding, symptom: Finding) -> bool:
-    """Whether `cause` is the reason for `symptom`: of one object, and not of two different containers."""
-    if symptom.rule not in rule.supersedes:
-        return False
-    paths = {cause.involved_object.field_path, symptom.involved_object.field_path}
-    return None in paths or len(paths) == 1
-
-
-def _completed(subject: Subject, finding: Finding, owners: OwnerLookup) -> Finding:
-    if isinstance(subject, NamespaceContext):
-        involved = finding.involved_object
-        owner = owners.owner_of(involved.kind, subject.name, involved.name)
-        return msgspec.structs.replace(finding, owner=as_printed(owner)) if owner else finding
-    if not isinstance(subject, PodContext):
-        return finding
-    finding = msgspec.structs.replace(finding, node=subject.pod.spec.node_name or None)
-    return complete(finding, subject.pod, owners.owner(subject.pod), subject.limit_ranges, subject.now)
-
-
-def worst_first(finding: Finding) -> tuple[int, int, str, str, str, str, str]:
-    involved = finding.involved_object
-    return (
-        SEVERITIES.index(finding.severity),
-        CONFIDENCES.index(finding.confidence),
-        involved.namespace or "",
-        involved.name,
-        involved.field_path or "",
-        finding.rule,
-        involved.uid or "",
-    )
-
-
-def _missing(resources: Iterable[Any], cluster: ClusterContext) -> list[str]:
-    return [resource.name for resource in resources if resource.name in cluster.unreadable]
-
-
 def _not_checked(
     cluster: ClusterContext, survey: Survey, saved: SavedMinimum, findings: Iterable[Finding]
 ) -> Iterator[NotChecked]:
@@ -575,10 +577,10 @@ def _not_checked(
         if rule.traits == Trait.NEAR_LIMIT and cluster.near_limit is None:
             # Nobody asked for it.
             continue
-        for name in _missing(rule.needs, cluster):
+        for name in missing(rule.needs, cluster):
             concerned.add(name)
             yield NotChecked(rule=rule.name, resource=name, reason=cluster.unreadable[name])
-        for name in _missing(rule.uses, cluster):
+        for name in missing(rule.uses, cluster):
             concerned.add(name)
             yield NotChecked(rule=rule.name, resource=name, reason=f"{cluster.unreadable[name]}{LOOKED_WITHOUT}")
     for name in sorted(set(cluster.unreadable) - concerned):

@@ -8,6 +8,9 @@ COULD_NOT_LOOK = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
+NOT_THE_WHOLE = "interrupted: what was printed is not the whole"
+"""The line that goes with it."""
+
 
 class CouldNotLook(Exception):
     """Its text is the whole line for stderr (`error: ...`, `Error from server (...): ...`). Exit code 2."""

@@ -174,6 +174,18 @@ class Report(Struct, frozen=True, rename="camel", kw_only=True):
     not_checked: tuple[NotChecked, ...] = field(default=())
 
 
+class ReportSummary(Struct, frozen=True, rename="camel", kw_only=True):
+    """The last line of `-o jsonl`: the report without its findings, each of which has a line of its own before it."""
+
+    api_version: str = API_VERSION
+    kind: str = "ReportSummary"
+    cluster: Cluster
+    taken_at: datetime
+    complete: bool
+    summary: Summary
+    not_checked: tuple[NotChecked, ...] = field(default=())
+
+
 @dataclass(frozen=True, slots=True)
 class Termination:
     """One known end of a container. `lasted_seconds` is None when the start is not known."""
@@ -300,3 +312,5 @@ class Diagnosis:
     errors: tuple[str, ...] = ()
     nodes: tuple[NodeFacts, ...] = ()
     logs: LogFacts | None = None
+    is_interrupted: bool = False
+    """Whether somebody ended the run before all was looked at."""

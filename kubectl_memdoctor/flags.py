@@ -101,7 +101,7 @@ FILENAME = Flag(
     Kind.LIST,
     short="f",
 )
-OUTPUTS = ("table", "wide", "page", "json", "yaml", "name")
+OUTPUTS = ("table", "wide", "page", "json", "jsonl", "yaml", "name", "prometheus")
 OUTPUT = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
 NO_HEADERS = Flag("no-headers", "Print a table without its headers.", Kind.FLAG, default="false")
 CHUNK_SIZE = Flag(
@@ -109,6 +109,12 @@ CHUNK_SIZE = Flag(
     "Ask for large lists in pages of this many objects. 0 asks for all at once.",
     Kind.NUMBER,
     default="500",
+)
+MAX_QPS = Flag(
+    "max-qps",
+    "Send the API server at most this many requests a second. 0 leaves it to the server's own fair queuing.",
+    Kind.NUMBER,
+    default="0",
 )
 MINIMUM = Flag(
     "minimum",
@@ -200,7 +206,7 @@ HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
 VERSION = Flag("version", "Print the version.", Kind.FLAG)
 
 REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
-LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
+LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MAX_QPS, MINIMUM, MINIMUM_FROM)
 EVERYWHERE = (HELP, VERSION)
 NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, PROMETHEUS_TOKEN_FILE, NEAR_LIMIT)
 CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)

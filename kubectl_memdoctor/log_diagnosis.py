@@ -16,9 +16,10 @@ import msgspec
 from kubectl_memdoctor import node_ooms
 from kubectl_memdoctor.cluster.source import NotRecorded, Source
 from kubectl_memdoctor.context import ClusterContext
-from kubectl_memdoctor.diagnosis import NODE_LOG, NodeLook, counts, diagnose_namespaces, worst_first
+from kubectl_memdoctor.diagnosis import NODE_LOG, NodeLook, counts, diagnose_namespaces
 from kubectl_memdoctor.evidence.node_evidence import KernelKill, NodeEvidence
 from kubectl_memdoctor.evidence.pod_join import EvidenceIndex, container_ids, pod_uids, same_host
+from kubectl_memdoctor.examination import worst_first
 from kubectl_memdoctor.finding import (
     Cluster,
     Diagnosis,

@@ -16,20 +16,18 @@ from kubectl_memdoctor.diagnosis import (
     NO_USAGE_LOOK,
     NODE_EVENTS,
     NodeLook,
-    Progress,
     Surroundings,
     ask_nodes,
     bring_back,
     counts,
-    examine,
     namespaces_of_killed,
     own_minimum,
     report_of,
     with_usages,
-    worst_first,
 )
 from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
 from kubectl_memdoctor.evidence.pod_join import same_host
+from kubectl_memdoctor.examination import examine, worst_first
 from kubectl_memdoctor.finding import Diagnosis, Finding, Summary
 from kubectl_memdoctor.log_findings import log_findings
 from kubectl_memdoctor.logged_pods import logged_pods
@@ -37,6 +35,7 @@ from kubectl_memdoctor.measured_minimum import Measurement
 from kubectl_memdoctor.node_facts import NodeView, PodSums, node_facts, part_of
 from kubectl_memdoctor.objects import EVENTS, NODES, PODS, Event, Node
 from kubectl_memdoctor.owner_lookup import OwnerLookup
+from kubectl_memdoctor.pod_pass import Progress
 from kubectl_memdoctor.reading import Asked, Reading
 from kubectl_memdoctor.selection import Selection
 from kubectl_memdoctor.survey import Survey, pod_contexts

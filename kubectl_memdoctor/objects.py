@@ -22,6 +22,10 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339; the API server writes no time without its zone, a recording might."""
 
 
+Quantities = Annotated[dict[str, str], msgspec.Meta(description="Resource name to quantity.")]
+"""Quantities as written. Protobuf has each as a message of its own."""
+
+
 class ApiObject(Struct, frozen=True, gc=False, rename="camel"):
     """Base of all structs: camelCase on the wire, unknown fields skipped, immutable."""
 
@@ -51,8 +55,8 @@ class ObjectMeta(ApiObject, frozen=True, gc=False):
 
 
 class ResourceRequirements(ApiObject, frozen=True, gc=False):
-    limits: dict[str, str] = {}
-    requests: dict[str, str] = {}
+    limits: Quantities = {}
+    requests: Quantities = {}
 
 
 class Container(ApiObject, frozen=True, gc=False):
@@ -95,7 +99,7 @@ class PodSpec(ApiObject, frozen=True, gc=False):
     init_containers: tuple[Container, ...] = ()
     ephemeral_containers: tuple[Container, ...] = ()
     resources: ResourceRequirements = ResourceRequirements()
-    overhead: dict[str, str] = {}
+    overhead: Quantities = {}
     node_name: str = ""
     node_selector: dict[str, str] = {}
     os: PodOS = PodOS()
@@ -138,7 +142,7 @@ class ContainerStatus(ApiObject, frozen=True, gc=False):
     restart_count: int = 0
     container_id: str = field(default="", name="containerID")
     resources: ResourceRequirements | None = None
-    allocated_resources: dict[str, str] = {}
+    allocated_resources: Quantities = {}
 
 
 class Condition(ApiObject, frozen=True, gc=False):
@@ -228,8 +232,8 @@ class NodeSystemInfo(ApiObject, frozen=True, gc=False):
 
 class NodeStatus(ApiObject, frozen=True, gc=False):
     node_info: NodeSystemInfo = NodeSystemInfo()
-    allocatable: dict[str, str] = {}
-    capacity: dict[str, str] = {}
+    allocatable: Quantities = {}
+    capacity: Quantities = {}
     conditions: tuple[Condition, ...] = ()
 
 
@@ -240,8 +244,8 @@ class Node(ApiObject, frozen=True, gc=False):
 
 class LimitRangeItem(ApiObject, frozen=True, gc=False):
     type: str = ""
-    default: dict[str, str] = {}
-    default_request: dict[str, str] = {}
+    default: Quantities = {}
+    default_request: Quantities = {}
 
 
 class LimitRangeSpec(ApiObject, frozen=True, gc=False):
@@ -269,7 +273,7 @@ class ConfigMap(ApiObject, frozen=True, gc=False):
 
 class ContainerMetrics(ApiObject, frozen=True, gc=False):
     name: str = ""
-    usage: dict[str, str] = {}
+    usage: Quantities = {}
 
 
 class PodMetrics(ApiObject, frozen=True, gc=False):
@@ -414,6 +418,21 @@ class ListMeta(ApiObject, frozen=True, gc=False):
 
     continue_: str = field(default="", name="continue")
     remaining_item_count: int | None = None
+
+
+class StatusDetails(ApiObject, frozen=True, gc=False):
+    name: str = ""
+
+
+class Status(ApiObject, frozen=True, gc=False):
+    """What the API server answers instead of an object; `metadata` offers where to go on after an expired token."""
+
+    kind: str = ""
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+    metadata: ListMeta = ListMeta()
+    details: StatusDetails | None = None
 
 
 class RawList(ApiObject, frozen=True, gc=False):

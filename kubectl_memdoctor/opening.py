@@ -14,6 +14,7 @@ from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
 from kubectl_memdoctor.flags import (
     CHUNK_SIZE,
     FILENAME,
+    MAX_QPS,
     MINIMUM,
     MINIMUM_FROM,
     NAMESPACE,
@@ -60,7 +61,8 @@ def open_source(line: CommandLine) -> Opened:
     from kubectl_memdoctor.cluster.connection import connect
 
     connection = connect(lookup)
-    return Opened(ApiServer(connection, chunk_size=line.number(CHUNK_SIZE)), connection.namespace)
+    source = ApiServer(connection, chunk_size=line.number(CHUNK_SIZE), max_qps=line.number(MAX_QPS))
+    return Opened(source, connection.namespace)
 
 
 QUICK_SECONDS = 1.0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
-from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, NOTHING_FOUND
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, NotChecked
+import msgspec
+
+from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, INTERRUPTED, NOT_THE_WHOLE, NOTHING_FOUND
+from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, NotChecked
 from kubectl_memdoctor.flags import (
     ALL,
     CONNECTION,
@@ -21,12 +25,12 @@ from kubectl_memdoctor.flags import (
     STRICT,
     CommandLine,
 )
-from kubectl_memdoctor.printers import Layout, printer
+from kubectl_memdoctor.printers import Layout, printer, stream
 from kubectl_memdoctor.printers.page import not_checked_sentences
 from kubectl_memdoctor.remedies import addressed
 from kubectl_memdoctor.screen import Screen, discard
 
-FOR_PROGRAMS = frozenset({"json", "yaml"})
+FOR_PROGRAMS = frozenset({"json", "jsonl", "yaml", "prometheus"})
 """Outputs that hold what was not checked themselves."""
 NODE_PAGE = "node"
 """The page of the command of that name, which is no value of -o."""
@@ -39,21 +43,60 @@ SAME_CLUSTER = frozenset({"kubeconfig", "context", "cluster", "server"})
 Identities are left out: whoever may look need not be who may change."""
 
 
+class Outcome:
+    """One run on its way to the screen, by -o, else as `output`."""
+
+    def __init__(self, line: CommandLine, screen: Screen, *, output: str) -> None:
+        self._line = line
+        self._screen = screen
+        self._output = line.text(OUTPUT) or output
+        self._flags = "" if line.values(FILENAME) else shlex.join(_cluster_flags(line))
+        self._layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
+        self._stream = stream(self._output, self._layout)
+        self._told: dict[int, Finding] = {}
+
+    @property
+    def streams(self) -> bool:
+        """Whether `found` has anything to print before the end."""
+        return self._stream is not None
+
+    def found(self, findings: Sequence[Finding], now: datetime) -> None:
+        """Prints some of the report's findings while it is being made."""
+        if self._stream is None:
+            return
+        self._told.update((id(finding), finding) for finding in findings)
+        self._print(self._stream.found(addressed(findings, self._flags), now))
+
+    def end(self, diagnosis: Diagnosis) -> int:
+        """Prints what is left to print. Returns the exit code, whether or not the reader stops early (`| head`)."""
+        everything = diagnosis.report.findings
+        rest = addressed([finding for finding in everything if id(finding) not in self._told], self._flags)
+        report = msgspec.structs.replace(diagnosis.report, findings=addressed(everything, self._flags))
+        diagnosis = dataclasses.replace(diagnosis, report=report)
+        if self._stream is not None:
+            is_read = self._print(self._stream.end(diagnosis, rest))
+        else:
+            is_read = self._print(printer(self._output)(diagnosis, self._layout))
+        if is_read:
+            for text in _beside(diagnosis, self._line, self._output):
+                self._screen.say(text)
+        return _exit_code(diagnosis, self._line)
+
+    def _print(self, lines: Iterable[str]) -> bool:
+        """Whether anybody reads it."""
+        try:
+            for text in lines:
+                print(text, file=self._screen.out)
+            self._screen.out.flush()
+        except BrokenPipeError:
+            discard(self._screen.out)
+            return False
+        return True
+
+
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:
-    """Prints by -o, else as `output`. Returns the exit code, whether or not the reader stops early (`| head`)."""
-    output = line.text(OUTPUT) or output
-    if not line.values(FILENAME):
-        diagnosis = addressed(diagnosis, shlex.join(_cluster_flags(line)))
-    layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
-    try:
-        for text in printer(output)(diagnosis, layout):
-            print(text, file=screen.out)
-        screen.out.flush()
-        for text in _beside(diagnosis, line, output):
-            screen.say(text)
-    except BrokenPipeError:
-        discard(screen.out)
-    return _exit_code(diagnosis, line)
+    """Prints a whole run by -o, else as `output`. Returns the exit code."""
+    return Outcome(line, screen, output=output).end(diagnosis)
 
 
 def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[str]:
@@ -64,6 +107,8 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
         if output != "page" and diagnosis.report.findings and not _is_shipped(diagnosis, line):
             yield f"For proof and fix: {_next_step(diagnosis, line)}"
     yield from diagnosis.errors
+    if diagnosis.is_interrupted:
+        yield NOT_THE_WHOLE
 
 
 def _is_shipped(diagnosis: Diagnosis, line: CommandLine) -> bool:
@@ -124,6 +169,8 @@ def _was_to_be_read(entry: NotChecked, line: CommandLine) -> bool:
 
 
 def _exit_code(diagnosis: Diagnosis, line: CommandLine) -> int:
+    if diagnosis.is_interrupted:
+        return INTERRUPTED
     report = diagnosis.report
     if diagnosis.errors or (line.flag(STRICT) and any(_was_to_be_read(entry, line) for entry in report.not_checked)):
         return COULD_NOT_LOOK

@@ -41,20 +41,20 @@ class OwnerLookup:
         self._asked: dict[tuple[str, str, str], Asked[Any]] = {}
         self._owners: dict[tuple[str, str, str], PodOwner] = {}
 
-    def prefetch(self, pod: Pod) -> None:
-        """Starts what `owner` will need, without waiting for it."""
+    def prefetch(self, pod: Pod) -> tuple[Asked[Any], ...]:
+        """Starts what `owner` will need, without waiting for it: all of these."""
         controller = pod.metadata.controller()
         if controller is None or not is_built_in(controller):
-            return
+            return ()
         namespace = pod.metadata.namespace
         if controller.kind == "ReplicaSet":
-            self._list(REPLICA_SETS, namespace)
-            self._list(DEPLOYMENTS, namespace)
-        elif controller.kind == "Job":
-            self._get(JOBS, namespace, controller.name)
-        elif controller.kind in _REVISIONED:
-            self._get(_REVISIONED[controller.kind], namespace, controller.name)
-            self._list(CONTROLLER_REVISIONS, namespace)
+            return self._list(REPLICA_SETS, namespace), self._list(DEPLOYMENTS, namespace)
+        if controller.kind == "Job":
+            return (self._get(JOBS, namespace, controller.name),)
+        if controller.kind in _REVISIONED:
+            workload = self._get(_REVISIONED[controller.kind], namespace, controller.name)
+            return workload, self._list(CONTROLLER_REVISIONS, namespace)
+        return ()
 
     def owner(self, pod: Pod) -> PodOwner:
         """The object to change for this pod."""

@@ -23,6 +23,10 @@ class Asked(Generic[Answer]):
         self._ask = ask
         self._future: Future[Answer] | None = executor.submit(ask) if executor else None
 
+    def is_here(self) -> bool:
+        """Whether `answer` need not wait."""
+        return self._future is not None and self._future.done()
+
     def answer(self) -> Answer:
         """Waits for it. Raises what the question raised."""
         if self._future is None:

@@ -6,7 +6,6 @@ same change as a strategic merge patch of the owner, together with what the owne
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ import msgspec
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.duration import human_duration
-from kubectl_memdoctor.finding import Diagnosis, Evidence, Finding, MemoryChange, Owner, Remedy
+from kubectl_memdoctor.finding import Evidence, Finding, MemoryChange, Owner, Remedy
 from kubectl_memdoctor.objects import Container, LimitRange, Pod, PodSpec
 from kubectl_memdoctor.owners import PodOwner, Revision
 from kubectl_memdoctor.pod_limit import LimitSource, container_memory_limit, is_static
@@ -156,12 +155,9 @@ def _command(owner: PodOwner, pod: Pod, changes: Sequence[MemoryChange], patch: 
     return change
 
 
-def addressed(diagnosis: Diagnosis, flags: str) -> Diagnosis:
+def addressed(findings: Sequence[Finding], flags: str) -> tuple[Finding, ...]:
     """With commands that reach the cluster that `flags` name (`--context=prod`) rather than the current one."""
-    if not flags:
-        return diagnosis
-    findings = tuple(_addressed(finding, flags) for finding in diagnosis.report.findings)
-    return dataclasses.replace(diagnosis, report=msgspec.structs.replace(diagnosis.report, findings=findings))
+    return tuple(_addressed(finding, flags) if flags else finding for finding in findings)
 
 
 def _addressed(finding: Finding, flags: str) -> Finding:

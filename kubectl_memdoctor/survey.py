@@ -5,6 +5,8 @@ Memory grows with what is kept, not with the cluster.
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ from kubectl_memdoctor.evidence.pod_join import pod_uids
 from kubectl_memdoctor.evidence.runtime_errors import Proof
 from kubectl_memdoctor.objects import Pod
 from kubectl_memdoctor.pod_limit import is_windows, pod_memory_request
-from kubectl_memdoctor.sandbox_minimum import ClusterBounds
+from kubectl_memdoctor.sandbox_minimum import ONE_PAGE, ClusterBounds
 from kubectl_memdoctor.usage import NearLimit
 
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -43,7 +45,10 @@ class Survey:
         self._named = named
         self._near = near
         self._names: dict[str, tuple[str, str]] = {}
-        self._siblings: dict[str, list[int]] = {}
+        self._owners = array("q")
+        self._oom_killed: Counter[int] = Counter()
+        self._totals: Counter[int] = Counter()
+        self._totals_of = (0, 0)
 
     def add(self, pod: Pod, *, keep: bool = False) -> None:
         self.pods += 1
@@ -73,20 +78,35 @@ class Survey:
         return sorted({self._names[key] for key in mentioned if key in self._names} - kept)
 
     def _count_sibling(self, pod: Pod, found: Trait) -> None:
-        owners = pod.metadata.owner_references
-        if not owners:
+        """Eight bytes for a pod: there may be as many owners as pods, and siblings matter for few of them."""
+        owner = _owner(pod)
+        if owner is None:
             return
-        counts = self._siblings.get(owners[0].uid)
-        if counts is None:
-            counts = self._siblings[owners[0].uid] = [0, 0]
-        counts[0] += 1
+        self._owners.append(owner)
         if found is not Trait.NONE and Trait.KILLED in found and _is_oom_killed(pod):
-            counts[1] += 1
+            self._oom_killed[owner] += 1
 
     def siblings(self, pod: Pod) -> Siblings:
-        owners = pod.metadata.owner_references
-        counts = self._siblings.get(owners[0].uid) if owners else None
-        return Siblings(*counts) if counts else Siblings(oom_killed=int(_is_oom_killed(pod)))
+        """Of a pod that is kept."""
+        owner = _owner(pod)
+        total = self._kept_totals()[owner] if owner is not None else 0
+        if owner is None or not total:
+            return Siblings(oom_killed=int(_is_oom_killed(pod)))
+        return Siblings(total, self._oom_killed[owner])
+
+    def _kept_totals(self) -> Counter[int]:
+        """Owner -> its pods, for the owners of those that are kept: counted once for each state of the survey."""
+        state = (len(self._owners), len(self.kept))
+        if state != self._totals_of:
+            wanted = set(map(_owner, self.kept))
+            self._totals = Counter(owner for owner in self._owners if owner in wanted)
+            self._totals_of = state
+        return self._totals
+
+
+def _owner(pod: Pod) -> int | None:
+    owners = pod.metadata.owner_references
+    return hash(owners[0].uid) if owners else None
 
 
 def _is_oom_killed(pod: Pod) -> bool:
@@ -123,9 +143,9 @@ class SandboxLab:
             self._failed.setdefault(kind, []).append(_Seen(limit, context.name))
 
     def bounds(self, context: PodContext) -> ClusterBounds | None:
-        """What the other pods on nodes of the same kind prove."""
+        """What the other pods on nodes of the same kind prove; None also where it can change nothing."""
         kind = _sandbox_kind(context)
-        if kind is None:
+        if kind is None or not may_be_bounded(context):
             return None
         ready = min(
             self._others(self._ready, kind, context), key=lambda seen: (seen.limit_bytes, seen.name), default=None
@@ -145,6 +165,15 @@ class SandboxLab:
     @staticmethod
     def _others(seen: dict[SandboxKind, list[_Seen]], kind: SandboxKind, context: PodContext) -> list[_Seen]:
         return [entry for entry in seen.get(kind, ()) if entry.name != context.name]
+
+
+def may_be_bounded(context: PodContext) -> bool:
+    """Whether what other pods prove can matter to this one: not where the user's own figure replaces it, not on a node
+    of which nothing is known, and not under a page, with which nothing starts whatever runs elsewhere."""
+    limit = context.limit.limit_bytes
+    if context.cluster.minimum_bytes or _sandbox_kind(context) is None:
+        return False
+    return limit is None or limit >= ONE_PAGE
 
 
 def _sandbox_kind(context: PodContext) -> SandboxKind | None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "kubectl_memdoctor"
 PAGE = ROOT / "docs" / "architecture.md"
 VAGUE = {"utils", "helpers", "common", "core", "base", "util", "helper", "misc"}
-IMPORTED_AS = {"PyYAML": "yaml", "PySocks": "socks"}
+IMPORTED_AS = {"PyYAML": "yaml", "PySocks": "socks", "protobuf": "google"}
 """Dependencies whose modules have another name."""
 
 

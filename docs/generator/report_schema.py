@@ -1,4 +1,5 @@
-"""docs/report.schema.json: the JSON Schema of `-o json`, from the structs that are printed.
+"""docs/report.schema.json: the JSON Schema of `-o json`, from the structs that are printed. Its definitions Finding and
+ReportSummary are the lines of `-o jsonl`.
 
 What a field means is written once, in the tables of docs/output.md under `### STRUCT`; here it becomes the field's
 description. A field that is missing there, that no longer exists, or whose mark `?` (may be absent) is wrong, is an
@@ -13,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, inspect
 
-from kubectl_memdoctor.finding import API_VERSION, SEVERITIES, Report
+from kubectl_memdoctor.finding import API_VERSION, SEVERITIES, Report, ReportSummary
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.rules import rules
 
@@ -31,6 +32,8 @@ SOURCES = ("pod", "event", "node", "owner", "limitRange", "lab", "runtime", "ker
 NARROWER: dict[tuple[str, str], Schema] = {
     ("Report", "apiVersion"): {"const": API_VERSION},
     ("Report", "kind"): {"const": "Report"},
+    ("ReportSummary", "apiVersion"): {"const": API_VERSION},
+    ("ReportSummary", "kind"): {"const": "ReportSummary"},
     ("Summary", "pods"): COUNT,
     ("Summary", "nodes"): COUNT,
     ("Summary", "findings"): {
@@ -57,7 +60,7 @@ _MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|`")
 def page(output_page: str) -> str:
     """`output_page` is the text of docs/output.md. Raises ValueError where it does not fit the structs."""
     told = {name: _FIELD.findall(text) for name, text in _HEADING.findall(output_page) if _FIELD.search(text)}
-    structs = _structs(Report)
+    structs = _structs(Report) | _structs(ReportSummary)
     if told.keys() != structs.keys():
         raise ValueError(f"docs/output.md: field tables for {sorted(told.keys() ^ structs.keys())}")
     schema = {
@@ -126,6 +129,8 @@ def _type(info: inspect.Type) -> Schema:
             return {"type": "object"}
         case inspect.DateTimeType():
             return TIME
+        case inspect.BoolType():
+            return {"type": "boolean"}
         case inspect.IntType():
             return {"type": "integer"}
         case inspect.StrType():

@@ -17,28 +17,20 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
+from kubectl_memdoctor.cluster import protobuf
 from kubectl_memdoctor.cluster.connection import Connection
+from kubectl_memdoctor.cluster.listing import HEAD_DECODER, UNDECODABLE, Listing
 from kubectl_memdoctor.cluster.node_proxy import NodeProxy
 from kubectl_memdoctor.cluster.retries import UNASKED_ATTEMPTS, answered
 from kubectl_memdoctor.cluster.source import AccessError, Origin, Page, TimedOut
-from kubectl_memdoctor.cluster.status import failure, foreign, is_expired, one_line, read_status, unauthorized
-from kubectl_memdoctor.cluster.transport import Answer, ConnectionCut, Transport
-from kubectl_memdoctor.objects import ApiObject, ListMeta, Object, ObjectMeta, Resource, decode, decode_list
+from kubectl_memdoctor.cluster.status import failure, foreign, one_line, read_status, unauthorized
+from kubectl_memdoctor.cluster.transport import JSON, Answer, ConnectionCut, Transport
+from kubectl_memdoctor.objects import Object, Resource, decode
 
 CHUNK_SIZE = 500
 """kubectl's own --chunk-size: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks"""
 AGGREGATED_SECONDS = 10.0
 """For one request to a server behind the API server, which itself gives up after 60 s only."""
-RESTARTS = 5
-"""Of one list whose continue token expires again and again."""
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class _Head(Struct, frozen=True):
-    kind: str = ""
-
-
-_HEAD_DECODER = msgspec.json.Decoder(_Head)
 
 
 class _Version(Struct, frozen=True):
@@ -55,11 +47,13 @@ class ApiServer:
         connection: Connection,
         *,
         chunk_size: int = CHUNK_SIZE,
+        max_qps: int = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`chunk_size` is the most objects of one page, 0 for one page of all."""
+        """`chunk_size` is the most objects of one page, 0 for one page of all; `max_qps` the most requests a second, 0
+        for no limit."""
         self.connection = connection
-        self._transport = Transport(connection)
+        self._transport = Transport(connection, max_qps=max_qps)
         self.kubelets = NodeProxy(self._transport)
         self._chunk_size = chunk_size
         self._sleep = sleep
@@ -90,10 +84,10 @@ class ApiServer:
         if answer.status != 200:
             raise self._refusal(answer, resource, name=name)
         try:
-            if _HEAD_DECODER.decode(answer.body).kind != resource.kind:
+            if HEAD_DECODER.decode(answer.body).kind != resource.kind:
                 raise foreign(answer, self.connection.server)
             return decode(answer.body, resource.type)
-        except _UNDECODABLE:
+        except UNDECODABLE:
             raise foreign(answer, self.connection.server) from None
 
     def list(
@@ -107,41 +101,18 @@ class ApiServer:
         path = object_path(resource, namespace, None)
         query = {"fieldSelector": field_selector, "labelSelector": label_selector}
         query |= {"limit": str(self._chunk_size)} if self._chunk_size > 0 else {}
-        seen: set[int] = set()
-        token, restarts = "", 0
-        while True:
-            ask = self._ask_once if resource.aggregated else self._ask
-            answer = ask(path, {**query, "continue": token})
-            if is_expired(answer) and token and restarts < RESTARTS:
-                restarts += 1
-                token = _next_token(answer)
-                continue
-            if answer.status != 200:
-                raise self._refusal(answer, resource, selectors=(label_selector, field_selector))
-            meta, items = self._page(answer, resource)
-            if token and meta.continue_ == token:
-                raise AccessError(
-                    f"error: {self.connection.server} answers each page of a list with the same one: a proxy that keeps"
-                    " answers may stand before the API server"
-                )
-            token = meta.continue_
-            if seen:
-                items = tuple(item for item in items if _identity(item) not in seen)
-            if token:
-                seen.update(map(_identity, items))
-            yield Page(items, meta.remaining_item_count)
-            if not token:
-                return
+        ask = self._ask_once if resource.aggregated else self._ask
 
-    def _page(self, answer: Answer, resource: Resource[Object]) -> tuple[ListMeta, tuple[Object, ...]]:
-        try:
-            meta, items = decode_list(answer.body, resource.type)
-            is_list = bool(items or meta.continue_) or _HEAD_DECODER.decode(answer.body).kind.endswith("List")
-        except _UNDECODABLE:
-            is_list = False
-        if not is_list:
-            raise foreign(answer, self.connection.server)
-        return meta, items
+        def refusal(answer: Answer) -> AccessError:
+            return self._refusal(answer, resource, selectors=(label_selector, field_selector))
+
+        listing = Listing(
+            resource,
+            self.connection.server,
+            ask=lambda token, accept: ask(path, {**query, "continue": token}, accept),
+            refusal=refusal,
+        )
+        yield from listing.pages()
 
     def _refusal(
         self,
@@ -165,15 +136,15 @@ class ApiServer:
             return None
         try:
             return msgspec.json.decode(answer.body, type=_Version).git_version or None
-        except _UNDECODABLE:
+        except UNDECODABLE:
             raise foreign(answer, self.connection.server) from None
 
-    def _ask_once(self, path: str, query: dict[str, str]) -> Answer:
+    def _ask_once(self, path: str, query: dict[str, str], accept: str = JSON) -> Answer:
         """One GET to a server behind the API server, which is not waited for as long. Raises TimedOut, AccessError."""
         limit = min(self.connection.request_timeout or AGGREGATED_SECONDS, AGGREGATED_SECONDS)
         started = time.monotonic()
         try:
-            return self._ask(path, query, limit, attempts=1)
+            return self._ask(path, query, accept, limit, attempts=1)
         except AccessError as error:
             if time.monotonic() - started < limit:
                 raise
@@ -181,7 +152,12 @@ class ApiServer:
             raise TimedOut(str(error), resource=path, reason=reason) from None
 
     def _ask(
-        self, path: str, query: dict[str, str], limit: float | None = None, attempts: int = UNASKED_ATTEMPTS
+        self,
+        path: str,
+        query: dict[str, str],
+        accept: str = JSON,
+        limit: float | None = None,
+        attempts: int = UNASKED_ATTEMPTS,
     ) -> Answer:
         """One GET, tried again while that may help. Raises AccessError when there is no answer at all."""
         limit = self.connection.request_timeout if limit is None else limit
@@ -189,14 +165,14 @@ class ApiServer:
         given = {**query, "timeout": go_duration(limit) if limit else ""}
         encoded = urlencode(sorted((key, value) for key, value in given.items() if value))
         target = f"{path}?{encoded}" if encoded else path
-        return answered(lambda deadline: self._attempt(target, deadline), limit, self._sleep, attempts).answer
+        return answered(lambda deadline: self._attempt(target, deadline, accept), limit, self._sleep, attempts).answer
 
-    def _attempt(self, target: str, deadline: float | None) -> Answer:
-        answer = self._transport.get(target, deadline)
+    def _attempt(self, target: str, deadline: float | None, accept: str) -> Answer:
+        answer = self._transport.get(target, deadline, accept)
         self._note_time(answer)
-        if answer.status == 200 and answer.body[:1] == b"{" and not answer.body[-8:].rstrip().endswith(b"}"):
-            # A body without a length that ends too early.
-            raise ConnectionCut("Unable to connect to the server: unexpected end of JSON input: the answer is cut")
+        cut = _cut(answer.body) if answer.status == 200 else ""
+        if cut:
+            raise ConnectionCut(f"Unable to connect to the server: {cut}: the answer is cut")
         return answer
 
     def _note_time(self, answer: Answer) -> None:
@@ -206,6 +182,13 @@ class ApiServer:
             return
         with self._lock:
             self._now = now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+def _cut(body: bytes) -> str:
+    """What a body without a length lacks, if it ends too early."""
+    if body[:1] == b"{" and not body[-8:].rstrip().endswith(b"}"):
+        return "unexpected end of JSON input"
+    return "proto: unexpected EOF" if protobuf.is_cut(body) else ""
 
 
 def go_duration(seconds: float) -> str:
@@ -236,18 +219,3 @@ def _segment_fault(segment: str) -> str:
     if segment in (".", ".."):
         return f"may not be '{segment}'"
     return next((f"may not contain '{char}'" for char in "/%" if char in segment), "")
-
-
-def _next_token(answer: Answer) -> str:
-    """Where to go on after a continue token has expired: at the same key in the list as it is now, or, where the server
-    offers no such token, at the start.
-    https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
-    """
-    status = read_status(answer)
-    return status.metadata.continue_ if status is not None else ""
-
-
-def _identity(item: ApiObject) -> int:
-    """Eight bytes that tell objects apart: a page's objects are not kept for it."""
-    metadata: ObjectMeta = getattr(item, "metadata", ObjectMeta())
-    return hash(metadata.uid or (metadata.namespace, metadata.name))

@@ -6,34 +6,17 @@ https://github.com/kubernetes/kubectl/blob/v0.37.0/pkg/cmd/util/helpers.go, Stan
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from msgspec import Struct, field
 
+from kubectl_memdoctor.cluster import protobuf
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Unreadable
 from kubectl_memdoctor.cluster.transport import Answer
-from kubectl_memdoctor.objects import Resource
+from kubectl_memdoctor.objects import Resource, Status
 
 QUOTED_BYTES = 200
 """How much of an answer that is not Kubernetes' own is quoted."""
-
-
-class StatusMeta(Struct, frozen=True):
-    continue_: str = field(default="", name="continue")
-
-
-class StatusDetails(Struct, frozen=True):
-    name: str = ""
-
-
-class Status(Struct, frozen=True):
-    kind: str = ""
-    message: str = ""
-    reason: str = ""
-    code: int = 0
-    metadata: StatusMeta = StatusMeta()
-    details: StatusDetails | None = None
 
 
 _STATUS_DECODER = msgspec.json.Decoder(Status)
@@ -58,8 +41,10 @@ _UNNAMED: dict[int, tuple[str, str]] = {
 def read_status(answer: Answer) -> Status | None:
     """The Status object in an answer; None when the body is something else."""
     try:
+        if answer.body.startswith(protobuf.MAGIC):
+            return cast(Status, protobuf.open_struct(answer.body, "Status", Status))
         status = _STATUS_DECODER.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, protobuf.DecodeError):
         return None
     return status if status.kind == "Status" else None
 

@@ -28,10 +28,12 @@ from kubectl_memdoctor import __version__
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
 from kubectl_memdoctor.cluster.oidc import id_token
+from kubectl_memdoctor.cluster.pace import Pace
 from kubectl_memdoctor.cluster.proxy import proxy_for
 from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.cluster.unpacking import CHUNK_BYTES, unpacked
 
+JSON = "application/json"
 CONNECT_SECONDS = 15.0
 """Until a connection stands; kubectl waits 30 s for TCP and 10 s for TLS."""
 IDLE_SECONDS = 75.0
@@ -57,12 +59,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`target` is the path with its query; `body` is JSON, none for a request without one."""
+    """`target` is the path with its query; `body` is JSON, none for a request without one. `accept` says in which form
+    the answer may come."""
 
     method: str
     target: str
     body: bytes = b""
-    content_type: str = "application/json"
+    content_type: str = JSON
+    accept: str = JSON
 
 
 class Stream:
@@ -99,8 +103,10 @@ class Stream:
 class Transport:
     """Safe for several threads."""
 
-    def __init__(self, connection: Connection, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, connection: Connection, environ: Mapping[str, str] | None = None, *, max_qps: int = 0) -> None:
+        """`max_qps`: the most requests a second, of all threads together; 0 for no limit."""
         self._connection = connection
+        self._pace = Pace(max_qps) if max_qps > 0 else None
         self._environ = os.environ if environ is None else environ
         self._plugin = ExecPlugin(connection.exec, connection, self._environ) if connection.exec else None
         self._token_file = _TokenFile(connection.token_file) if connection.token_file else None
@@ -109,12 +115,12 @@ class Transport:
         self._pool: urllib3.PoolManager | None = None
         self._pool_certificate: bytes = b""
 
-    def get(self, target: str, deadline: float | None) -> Answer:
+    def get(self, target: str, deadline: float | None, accept: str = JSON) -> Answer:
         """`target` is the path with its query. `deadline` is a time.monotonic() moment, None for no limit.
 
         Raises ConnectionCut for what may pass, AccessError for what will not.
         """
-        return self.send(Request("GET", target), deadline)
+        return self.send(Request("GET", target, accept=accept), deadline)
 
     def send(self, request: Request, deadline: float | None) -> Answer:
         """As `get`, for any request."""
@@ -129,8 +135,8 @@ class Transport:
     def stream(self, target: str, deadline: float | None, headers: Mapping[str, str]) -> Stream:
         """As `get`, with more headers, for a body that is read while it comes. It may be anything, not just JSON."""
         credentials = self._plugin.credentials() if self._plugin else Credentials()
-        request = Request("GET", target)
-        response = self._respond(request, deadline, credentials, {"Accept": "*/*", **headers})
+        request = Request("GET", target, accept="*/*")
+        response = self._respond(request, deadline, credentials, headers)
         return Stream(response, _received(response, deadline), lambda error: self._stream_failure(error, deadline))
 
     def _send(self, request: Request, deadline: float | None, credentials: Credentials) -> Answer:
@@ -148,10 +154,13 @@ class Transport:
         """The answer's head; its body is still to be read."""
         url = self._connection.server + request.target
         headers = self._headers(credentials)
+        headers["Accept"] = request.accept
         for name, value in more_headers.items():
             headers[name] = value
         if request.body:
             headers["Content-Type"] = request.content_type
+        if self._pace is not None:
+            self._pace.wait()
         try:
             return self._pool_for(credentials).request(
                 request.method,
@@ -168,7 +177,7 @@ class Transport:
 
     def _headers(self, credentials: Credentials) -> urllib3.HTTPHeaderDict:
         connection = self._connection
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json"})
+        headers = urllib3.HTTPHeaderDict()
         purpose = f" ({connection.purpose})" if connection.purpose else ""
         headers["User-Agent"] = f"kubectl-memdoctor/{__version__}{purpose}"
         headers["Accept-Encoding"] = "identity" if connection.disable_compression else "gzip"

@@ -41,6 +41,7 @@ from kubectl_memdoctor.flags import (
     CHUNK_SIZE,
     CONNECTION,
     FILENAME,
+    MAX_QPS,
     MINIMUM,
     MINIMUM_FROM,
     NODE_EVIDENCE,
@@ -64,7 +65,7 @@ ASK_NODE = dataclasses.replace(
     default="true",
 )
 USAGE = "node (NAME... | -l SELECTOR) [options]"
-LOOKING = (NODE_LABELS, FILENAME, CHUNK_SIZE, MINIMUM, MINIMUM_FROM)
+LOOKING = (NODE_LABELS, FILENAME, CHUNK_SIZE, MAX_QPS, MINIMUM, MINIMUM_FROM)
 FLAGS = (*CONNECTION, *LOOKING, ASK_NODE, NODE_LOG, *DEBUGGING, PODS, *REPORTING)
 FEW_SECONDS = 8.0
 """For all nodes that were asked for: long enough for the logs of one, short enough to be waited for."""

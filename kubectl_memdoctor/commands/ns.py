@@ -32,6 +32,10 @@ Examples:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
     ALL,
@@ -49,6 +53,9 @@ from kubectl_memdoctor.flags import (
     CommandLine,
 )
 from kubectl_memdoctor.screen import Progress, Screen
+
+if TYPE_CHECKING:
+    from kubectl_memdoctor.finding import Finding
 
 USAGE = "ns [NAME...] [--all] [options]"
 FLAGS = (
@@ -80,7 +87,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     minimum, measured = minimum_bytes(line), measured_minimums(line)
     found = open_source(line)
     from kubectl_memdoctor.diagnosis import diagnose_namespaces
-    from kubectl_memdoctor.outcome import show
+    from kubectl_memdoctor.outcome import Outcome
     from kubectl_memdoctor.selection import Selection
 
     selection = Selection(
@@ -89,7 +96,12 @@ def run(line: CommandLine, screen: Screen) -> int:
         field_selector=line.text(FIELD_SELECTOR),
     )
     look, usage = node_look(line, found.source, by_default=False), usage_look(line, found.source)
-    progress = Progress(screen)
+    outcome, progress = Outcome(line, screen, output="table"), Progress(screen)
+
+    def tell(findings: Sequence[Finding], now: datetime) -> None:
+        progress.close()
+        outcome.found(findings, now)
+
     try:
         diagnosis = diagnose_namespaces(
             found.source,
@@ -99,10 +111,11 @@ def run(line: CommandLine, screen: Screen) -> int:
             nodes_look=look,
             usage_look=usage,
             progress=progress,
+            tell=tell if outcome.streams else None,
         )
     finally:
         progress.close()
-    return show(diagnosis, line, screen, output="table")
+    return outcome.end(diagnosis)
 
 
 def _namespaces(line: CommandLine, current: str | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from json import dumps
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor.clean import is_hidden
 from kubectl_memdoctor.finding import Diagnosis
@@ -20,8 +21,16 @@ _BEYOND = re.compile("[^\x00-\x7e]")
 
 
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
-    text = msgspec.json.format(msgspec.json.encode(diagnosis.report), indent=INDENT).decode()
-    yield _BEYOND.sub(_escaped, text)
+    yield _printable(msgspec.json.format(msgspec.json.encode(diagnosis.report), indent=INDENT))
+
+
+def one_line(entry: Struct) -> str:
+    """A part of the report as one line of JSON."""
+    return _printable(msgspec.json.encode(entry))
+
+
+def _printable(document: bytes) -> str:
+    return _BEYOND.sub(_escaped, document.decode())
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -19,6 +19,14 @@ SEEN_IN = frozenset({"pod", "event", "node"})
 """Sources whose times say since when a finding is there; an owner's history is older."""
 
 
+RowKey = tuple[str, ...]
+"""Findings that have it in common are one row."""
+
+STREAMED_COLUMNS = {"NAMESPACE": 12, "WORKLOAD": 24, "POD": 36, "FINDING": 30, "SEVERITY": 8, "CONFIDENCE": 10}
+"""Widths to begin with, where rows are printed before all are known; of the others, those of their headers."""
+BETWEEN = "  "
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """The findings of one rule on one workload, or on one of its pods; worst first."""
@@ -70,12 +78,20 @@ def _distinct(texts: Iterable[str | None]) -> str:
 
 def rows(findings: Sequence[Finding], *, pods: bool) -> list[Row]:
     """Findings folded by workload and rule, or with `pods` by pod and rule, in their order."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
+    groups: dict[RowKey, list[Finding]] = {}
     for finding in findings:
-        involved = finding.involved_object
-        own = (involved.kind, involved.name, involved.uid or "") if pods else ()
-        groups.setdefault((involved.namespace or "", workload_of(finding), finding.rule, *own), []).append(finding)
-    return [Row(members[0].involved_object, workload_of(members[0]), tuple(members)) for members in groups.values()]
+        groups.setdefault(_key(finding, pods=pods), []).append(finding)
+    return [_row(members) for members in groups.values()]
+
+
+def _key(finding: Finding, *, pods: bool) -> RowKey:
+    involved = finding.involved_object
+    own = (involved.kind, involved.name, involved.uid or "") if pods else ()
+    return involved.namespace or "", workload_of(finding), finding.rule, *own
+
+
+def _row(findings: Sequence[Finding]) -> Row:
+    return Row(findings[0].involved_object, workload_of(findings[0]), tuple(findings))
 
 
 def workload_of(finding: Finding) -> str:
@@ -109,6 +125,49 @@ def row_cells(row: Row, layout: Layout, now: datetime) -> list[str]:
         *(() if layout.pods else (str(row.pods or NONE),)),
         row.age(now),
     ]
+
+
+class Stream:
+    """Rows on a terminal, as findings become certain. A row that has grown since is printed again, as `kubectl get -w`
+    does; a column never becomes narrower, and a row that does not fit takes two lines. Where nothing was certain before
+    the end, it is the whole table."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._headers = row_headers(layout)
+        self._widths = [max(STREAMED_COLUMNS.get(name, 0), len(name)) for name in self._headers]
+        self._groups: dict[RowKey, list[Finding]] = {}
+
+    def found(self, findings: Sequence[Finding], now: datetime) -> Iterator[str]:
+        if not self._groups and self._layout.headers and self._fits(self._widths):
+            yield self._aligned(self._headers)
+        changed: dict[RowKey, list[Finding]] = {}
+        for finding in cleaned(tuple(findings)):
+            key = _key(finding, pods=self._layout.pods)
+            members = changed[key] = self._groups.setdefault(key, [])
+            members.append(finding)
+        for members in changed.values():
+            yield from self._lines(row_cells(_row(members), self._layout, now))
+
+    def end(self, diagnosis: Diagnosis, rest: Sequence[Finding]) -> Iterator[str]:
+        if self._groups:
+            return self.found(rest, diagnosis.report.taken_at)
+        return lines(diagnosis, self._layout)
+
+    def _lines(self, cells: list[str]) -> Iterator[str]:
+        widths = [max(width, columns(cell)) for width, cell in zip(self._widths, cells, strict=True)]
+        if not self._fits(widths):
+            yield from _two_lines(dict(zip(self._headers, cells, strict=True)), self._layout)
+            return
+        self._widths = widths
+        yield self._aligned(cells)
+
+    def _fits(self, widths: Sequence[int]) -> bool:
+        return self._layout.width is None or sum(widths) + len(BETWEEN) * (len(widths) - 1) <= self._layout.width
+
+    def _aligned(self, cells: list[str]) -> str:
+        padded = (cell + " " * (width - columns(cell)) for cell, width in zip(cells, self._widths, strict=True))
+        return BETWEEN.join(padded).rstrip()
 
 
 def _fitting(cells: list[list[str]], headers: list[str], layout: Layout) -> Iterator[str]:

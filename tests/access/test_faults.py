@@ -444,7 +444,7 @@ class _Stub:
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
-    def get(self, target: str, deadline: float | None) -> Answer:
+    def get(self, target: str, deadline: float | None, accept: str) -> Answer:
         return self.answer
 
 

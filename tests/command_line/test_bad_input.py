@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -510,16 +510,47 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_interrupted_in_mid_scan() -> None:
+def interrupted(*arguments: str, lists: Sequence[Reply], asked: int) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a run that is interrupted as it waits for the last of these lists of pods."""
     late = replace(BOTH, delay_seconds=20)
-    with fake_cluster(pods=[listed("pods", [STUCK_POD], "t"), late]) as cluster:
-        process = started("ns", "shop", "-s", cluster.url, preexec_fn=heed_interrupts)
-        wait_for(cluster, "/api/v1/namespaces/shop/pods", 2)
+    with fake_cluster(pods=[*lists, late]) as cluster:
+        process = started("ns", "shop", "-s", cluster.url, *arguments, preexec_fn=heed_interrupts)
+        wait_for(cluster, "/api/v1/namespaces/shop/pods", asked)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
-    assert process.returncode in (130, -signal.SIGINT)
+    return process.returncode, out, err
+
+
+def test_interrupted_before_anything_came() -> None:
+    code, out, err = interrupted(lists=[], asked=1)
+    assert code in (130, -signal.SIGINT)
     assert out == ""
     assert err == "interrupted: what was printed is not the whole\n"
+
+
+def test_interrupted_in_mid_scan() -> None:
+    code, out, err = interrupted(lists=[listed("pods", [STUCK_POD], "t")], asked=2)
+    assert code == 130
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [["shop", "deployment/web", FOUND]]
+    assert "not checked: other pods: interrupted: looked at 1\n" in err
+    assert err.endswith("\ninterrupted: what was printed is not the whole\n")
+
+
+def test_findings_come_line_by_line_while_pages_still_come() -> None:
+    pages = [replace(listed("pods", [STUCK_POD], f"t{number}"), delay_seconds=0.2) for number in range(100)]
+    with fake_cluster(pods=[listed("pods", [STUCK_POD]), *pages, BOTH]) as cluster:
+        process = started("ns", "shop", "-s", cluster.url, "-o", "jsonl", preexec_fn=heed_interrupts)
+        assert process.stdout is not None
+        finding = json.loads(process.stdout.readline())
+        asked = sum(entry.path.endswith("/pods") for entry in list(cluster.asked))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert asked < len(pages)
+    assert (finding["rule"], finding["involvedObject"]["name"]) == (FOUND, STUCK)
+    summary = json.loads(out)
+    assert (summary["kind"], summary["complete"]) == ("ReportSummary", False)
+    assert (summary["summary"]["pods"], summary["summary"]["findings"]["critical"]) == (1, 1)
+    assert (process.returncode, err) == (130, "interrupted: what was printed is not the whole\n")
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ REFUSED = [
         ["ns", "-o", "xml"],
         (
             'unable to match a printer suitable for the output format "xml",'
-            " allowed formats are: table,wide,page,json,yaml,name"
+            " allowed formats are: table,wide,page,json,jsonl,yaml,name,prometheus"
         ),
     ),
     (["ns", "--color=red"], 'invalid argument "red" for "--color" flag: must be auto, always or never'),

@@ -43,6 +43,7 @@ from .hostile_objects import CASES, objects_in
 from .made import COMMAND, EVENT, NOW, diagnosis, facts, finding, of_node
 
 ESCAPE = "\x1b"
+DOCUMENTS = ("json", "jsonl", "yaml", "name", "prometheus")
 REPLICAS = tuple(finding(f"web-{number:02}") for number in range(40))
 
 
@@ -168,7 +169,7 @@ def test_columns_stand_below_one_another_whatever_the_script(output: str) -> Non
 
 
 @pytest.mark.parametrize("width", [None, 80, 200])
-@pytest.mark.parametrize("output", [output for output in OUTPUTS if output not in ("wide", "json", "yaml", "name")])
+@pytest.mark.parametrize("output", [output for output in OUTPUTS if output not in ("wide", *DOCUMENTS)])
 def test_colours_take_no_columns(output: str, width: int | None) -> None:
     what = diagnosis(*REPLICAS[:3], of_node("worker-1"), pods=[facts()])
     plain = printed(output, what, width=width)
@@ -178,7 +179,7 @@ def test_colours_take_no_columns(output: str, width: int | None) -> None:
     assert [re.sub(rf"{ESCAPE}\[[\d;]*m", "", line) for line in coloured] == plain
 
 
-@pytest.mark.parametrize("output", ["json", "yaml", "name"])
+@pytest.mark.parametrize("output", DOCUMENTS)
 def test_documents_have_no_colours(output: str) -> None:
     what = diagnosis(finding())
     assert printed(output, what, color=True) == printed(output, what)
@@ -410,7 +411,7 @@ def test_the_recording_that_is_shipped_has_no_next_step_of_its_own() -> None:
     assert len(ended(diagnosis(finding()))[2]) == 1
 
 
-@pytest.mark.parametrize("output", ["json", "yaml"])
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "prometheus"])
 def test_a_document_stands_alone(output: str) -> None:
     entry = NotChecked(resource="nodes", reason="forbidden: no")
     _, _, err = ended(diagnosis(finding(), not_checked=[entry]), "-o", output)

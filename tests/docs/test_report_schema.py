@@ -46,6 +46,25 @@ def test_what_is_printed_is_as_the_schema_says(arguments: tuple[str, ...], capsy
     assert faults(report) == []
 
 
+def definition(name: str) -> Draft202012Validator:
+    schema: Any = validator().schema
+    return Draft202012Validator({**schema, "$ref": f"#/$defs/{name}"})
+
+
+@pytest.mark.parametrize("arguments", [("ns", "--all"), ("pod", "-A", "-l", "no!=such")], ids=" ".join)
+def test_lines_are_as_the_schema_says(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    main([*arguments, "-f", str(INCIDENT), "-o", "jsonl"])
+    *findings, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert findings
+    for finding in findings:
+        definition("Finding").validate(finding)
+        assert not definition("ReportSummary").is_valid(finding)
+    definition("ReportSummary").validate(summary)
+    report = printed(capsys, *arguments)
+    assert findings == report.pop("findings")
+    assert summary == {**report, "kind": "ReportSummary", "complete": True}
+
+
 def _without(report: Any, name: str) -> None:
     del report[name]
 
