@@ -68,12 +68,18 @@ class NodeCluster:
 
 @contextlib.contextmanager
 def node_cluster(
-    generation: Generation, folder: Path, cgroups: Sequence[str] = ("v1", "v2"), suite: str | None = None
+    generation: Generation,
+    folder: Path,
+    cgroups: Sequence[str] = ("v1", "v2"),
+    suite: str | None = None,
+    *,
+    evicts: bool = True,
 ) -> Iterator[NodeCluster]:
     """Runs until the block is left, however that happens; all nodes are ready. Only inside an enclosure.
 
     With `suite`, one of machine.kernel's SUITES, the only node is a machine with that kernel, whatever its cgroup
-    version. The control plane's logs are in `folder`. Raises RuntimeError, BuildError and what a machine raises.
+    version. Without `evicts` no pod is evicted for memory. The control plane's logs are in `folder`. Raises
+    RuntimeError, BuildError and what a machine raises.
     """
     if not enclosure.inside():
         raise RuntimeError("a node is started in an enclosure only: python -m node.enclosure COMMAND")
@@ -81,7 +87,7 @@ def node_cluster(
         plane = stack.enter_context(_plane(generation, folder, [_name(cgroup) for cgroup in cgroups]))
         nodes: dict[str, RunningNode] = {}
         for cgroup in sorted(cgroups, key=lambda wanted: wanted == own_cgroup()):
-            nodes[cgroup] = stack.enter_context(_node(generation, plane, cgroup, folder, suite))
+            nodes[cgroup] = stack.enter_context(_node(generation, plane, cgroup, folder, suite, evicts))
         for node in nodes.values():
             with node.logs_in_errors():
                 wait_until_ready(plane.api(), node.node.name)
@@ -164,19 +170,19 @@ def _let_api_server_ask_kubelets(api: Api) -> None:
 
 @contextlib.contextmanager
 def _node(
-    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str | None
+    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str | None, evicts: bool
 ) -> Iterator[RunningNode]:
     if suite is None and cgroup == own_cgroup():
-        with _host_node(generation, plane, cgroup) as node:
+        with _host_node(generation, plane, cgroup, evicts) as node:
             yield node
     else:
-        with machine_node(generation, plane, cgroup, folder, suite or SUITE) as node:
+        with machine_node(generation, plane, cgroup, folder, suite or SUITE, evicts=evicts) as node:
             yield node
 
 
 @contextlib.contextmanager
-def _host_node(generation: Generation, plane: ControlPlane, cgroup: str) -> Iterator[RunningNode]:
-    node = Node(_name(cgroup), enclosure.NODE_ADDRESS, PODS_ON_HOST, may_lower_oom_score())
+def _host_node(generation: Generation, plane: ControlPlane, cgroup: str, evicts: bool) -> Iterator[RunningNode]:
+    node = Node(_name(cgroup), enclosure.NODE_ADDRESS, PODS_ON_HOST, may_lower_oom_score(), evicts)
     place = lay_out(programs_and_images(generation), node.name)
     try:
         started = RunningNode(node, place)

@@ -40,6 +40,8 @@ class Node:
     """The network that its pods' addresses are from: `10.78.0.0/24`."""
     may_lower_oom_score: bool
     """False where root has no CAP_SYS_RESOURCE, as in many containers."""
+    evicts: bool = True
+    """Whether pods are evicted when memory runs short, the node's or what all pods may use."""
 
     @property
     def user(self) -> str:
@@ -142,7 +144,7 @@ def _kubelet(generation: Generation, node: Node) -> dict[str, object]:
         "failSwapOn": False,
         # Memory as on any node; how full the disk is, is the machine's own business.
         "evictionHard": {
-            "memory.available": "100Mi",
+            "memory.available": "100Mi" if node.evicts else "0%",
             "nodefs.available": "0%",
             "nodefs.inodesFree": "0%",
             "imagefs.available": "0%",

@@ -100,7 +100,9 @@ class Happened:
 
 def happened(kind: Kind, folder: Path, stack: ExitStack) -> Happened:
     """`stack` ends the cluster. Raises AssertionError where something does not come about."""
-    cluster = stack.enter_context(node_cluster(generation(GENERATION), folder, (kind.cgroup,), kind.suite))
+    cluster = stack.enter_context(
+        node_cluster(generation(GENERATION), folder, (kind.cgroup,), kind.suite, evicts=False)
+    )
     node = cluster.nodes[kind.cgroup]
     stack.enter_context(kernel_logged(cluster.node(node).place))
     return _Run(kind, cluster, node, folder, scenarios(kind.cgroup)).whole()

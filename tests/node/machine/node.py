@@ -40,11 +40,11 @@ def node_image(generation: Generation) -> Path:
 
 @contextlib.contextmanager
 def machine_node(
-    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str = SUITE
+    generation: Generation, plane: ControlPlane, cgroup: str, folder: Path, suite: str = SUITE, *, evicts: bool = True
 ) -> Iterator[RunningNode]:
     """Its kubelet is started; only inside an enclosure. `suite`: whose kernel it has. `folder` takes the machine's
     logs. Raises BuildError, Gone."""
-    node = Node(f"worker-{cgroup}", TAP.machine, PODS, may_lower_oom_score=True)
+    node = Node(f"worker-{cgroup}", TAP.machine, PODS, may_lower_oom_score=True, evicts=evicts)
     with (
         _tap(),
         machine(
