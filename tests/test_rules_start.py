@@ -14,7 +14,7 @@ from typed import convert
 
 from kubectl_memdoctor import objects, quantity
 from kubectl_memdoctor.context import ClusterContext, NamespaceContext, PodContext
-from kubectl_memdoctor.diagnosis import _findings
+from kubectl_memdoctor.examination import findings_on
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, MemoryChange, Severity
 from kubectl_memdoctor.rules import rules
 from kubectl_memdoctor.sandbox_minimum import ClusterBounds
@@ -165,7 +165,7 @@ def context(
 
 def found(subject: PodContext | NamespaceContext) -> list[Finding]:
     """What the whole program finds: every rule that concerns the subject, superseded findings left out."""
-    return _findings(subject, rules())
+    return findings_on(subject, rules())
 
 
 def verdicts(subject: PodContext | NamespaceContext) -> list[tuple[str, Confidence]]:
