@@ -28,6 +28,8 @@ from .hostile_objects import recorded, spoilt, whole_objects
 SANDBOX_RULES = ("sandbox-memory-limit-too-small", "pod-memory-limit-below-sandbox-minimum")
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text()))
 SEEDS = st.integers(0, 2**32)
+ALWAYS_SAYING = ("json", "yaml", "jsonl", "prometheus")
+"""Outputs that say something also when nothing is found."""
 
 moderate = settings(
     derandomize=True,
@@ -68,7 +70,7 @@ def every_output_holds(file: Path, objects: list[Any]) -> None:
     for output in OUTPUTS:
         again, text, _ = ran("ns", "--all", "-o", output, "-f", str(file))
         assert again == code
-        assert bool(text) == bool(report["findings"]) or output in ("json", "yaml")
+        assert bool(text) == bool(report["findings"]) or output in ALWAYS_SAYING
         if output == "yaml":
             assert yaml.load(text, yaml.CSafeLoader) == report
     for name in list(named_pods(objects))[:2]:
