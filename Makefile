@@ -19,16 +19,18 @@ test: $(VENV)/installed-test
 
 # Two plain runs beside each other: so many small tests take longer to hand out than to run.
 OUTSIDE := tests/access tests/command_line tests/docs tests/recording
+# What it sends beside what kubectl sends: run where kubectl is built.
+WITH_KUBECTL := tests/access/test_as_kubectl.py
 
 test-outside:
-	$(BIN)/pytest -q $(OUTSIDE)
+	$(BIN)/pytest -q $(OUTSIDE) --ignore=$(WITH_KUBECTL)
 
 test-inside:
 	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/cluster tests/node)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
-	$(BIN)/pytest -q tests/cluster
+	$(BIN)/pytest -q tests/cluster $(WITH_KUBECTL)
 
 # The oldest server that is held to: the whole of test-cluster once more against Kubernetes 1.30.
 test-cluster-skew:
