@@ -24,6 +24,7 @@ from kubectl_memdoctor.objects import PODS
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop", "uid": "1"}}
 PODS_JSON = json.dumps({"apiVersion": "v1", "kind": "List", "items": [POD] * 3}, indent=4).encode()
+ITEMS_OF_NO_LIST = "has items, and its kind, further down, is not that of a list: save it again"
 NEWLINE = b"\n"
 PODS_YAML = b"apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  namespace: shop\n"
 SAVE = 'save what "kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json" prints'
@@ -58,6 +59,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "only white space": (b" \n\n", "is empty: save it again"),
     "cut off": (PODS_JSON[:-30], f"ends too early, in line {PODS_JSON.count(NEWLINE) - 2}: save it again"),
     "cut off in a key": (PODS_JSON[:30], "ends too early, in line 3: save it again"),
+    "items of no list": (b'{"items": [], "kind": "Pod"}', ITEMS_OF_NO_LIST),
+    "items of no list, YAML": (b"items: []\nkind: Pod\n", ITEMS_OF_NO_LIST),
     "a brace": (b"{", "ends too early, in line 1: save it again"),
     "broken": (PODS_JSON.replace(b'"name"', b"name", 2), "line 5: what begins here is not valid JSON: save it again"),
     "followed by something": (

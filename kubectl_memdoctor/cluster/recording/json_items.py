@@ -241,6 +241,8 @@ class JsonReader:
                 self._member(document, key)
             byte = self._after_comma(ord("}"))
         window.at += 1
+        if document.is_list and not may_be_list(document):
+            raise refuse(self._text.name, ITEMS_OF_NO_LIST)
         if not document.is_list:
             runs = self._decoded(start, window.at, "", "")
             yield Piece(document, self._text, window.base + start, window.base + window.at, runs)
@@ -405,6 +407,9 @@ class JsonReader:
         encoding = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
         line = window.line(where)
         return refuse(self._text.name, f"line {line}: what begins here is not valid {encoding}: save it again")
+
+
+ITEMS_OF_NO_LIST = "has items, and its kind, further down, is not that of a list: save it again"
 
 
 def may_be_list(document: Document) -> bool:

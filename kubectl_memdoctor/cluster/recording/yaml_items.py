@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from kubectl_memdoctor.cluster.recording.json_items import Document, Piece, Read, may_be_list
+from kubectl_memdoctor.cluster.recording.json_items import ITEMS_OF_NO_LIST, Document, Piece, Read, may_be_list
 from kubectl_memdoctor.cluster.recording.texts import NOT_KUBERNETES, READ_BYTES, Spool, SpooledText, Text, refuse
 from kubectl_memdoctor.cluster.source import AccessError
 
@@ -102,6 +102,8 @@ class YamlReader:
         # kubectl writes keys in order: a list that was cut between two lines lacks what comes after its items.
         if document.is_list and document.api_version and not document.kind:
             raise refuse(self._name, "ends too early, without its kind: save it again")
+        if document.is_list and not may_be_list(document):
+            raise refuse(self._name, ITEMS_OF_NO_LIST)
         if not document.is_list:
             yield self._piece(document, [msgspec.json.encode(members)])
 
