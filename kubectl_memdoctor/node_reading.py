@@ -38,8 +38,9 @@ LOG_QUERY = f"{NODES_PROXY}/logs?query"
 
 AT_ONCE = 8
 """Nodes, or questions to one node: as many as connections are kept open."""
-QUESTION_SECONDS = 15.0
-"""For numbers, so that a node that is silent does not take the time of all others."""
+NUMBER_SECONDS = 15.0
+"""For numbers, where there are other nodes: one that is silent must not take their time. One that is short of memory may
+need long, too."""
 LOG_SECONDS = 35.0
 """For a log: a kubelet itself ends a query after 30 s.
 https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/kubelet_server_journal.go"""
@@ -92,10 +93,19 @@ def read_nodes(
     wanted = tuple(dict.fromkeys(names))
     if source.kubelets is None:
         return NodeEvidence(), {NODES_PROXY: "not in the recording"}
-    run = _Run(source, source.kubelets, time.monotonic() + deadline_seconds, deadline_seconds, thorough, since)
-    # Where there is time, a node's questions wait for each other: those to a silent node need not be asked.
+    alone = len(wanted) == 1
+    run = _Run(
+        source=source,
+        kubelets=source.kubelets,
+        deadline=time.monotonic() + deadline_seconds,
+        deadline_seconds=deadline_seconds,
+        number_seconds=deadline_seconds if alone else NUMBER_SECONDS,
+        thorough=thorough,
+        since=since,
+    )
+    # Of many nodes each one's questions wait for each other: those to a silent node need not be asked.
     tasks = [[(node, question) for question in _QUESTIONS] for node in wanted]
-    if not thorough:
+    if alone or not thorough:
         tasks = [[each] for task in tasks for each in task]
     found = _Found(wanted, run.late())
     for outcome in _outcomes(run, tasks):
@@ -112,6 +122,8 @@ class _Run:
     kubelets: Kubelets
     deadline: float
     deadline_seconds: float
+    number_seconds: float
+    """For a question that is no log."""
     thorough: bool
     since: datetime | None
 
@@ -149,7 +161,7 @@ class _Asking:
 
     def numbers(self, path: str) -> Iterator[bytes]:
         """Chunks of an answer that is no page. It ends where the answer breaks off, which is noted."""
-        with self.noting(), self.answer(path, most_seconds=QUESTION_SECONDS) as answer:
+        with self.noting(), self.answer(path, most_seconds=self.run.number_seconds) as answer:
             if answer.is_html:
                 raise _unreadable("failed: it answers with HTML")
             yield from answer.chunks
@@ -205,7 +217,7 @@ def _read_summary(data: bytes, node: str) -> NodeEvidence:
 def _log_files(asking: _Asking) -> NodeEvidence:
     files: list[LogFile] = []
     with asking.noting():
-        with asking.answer("logs/", most_seconds=QUESTION_SECONDS) as answer:
+        with asking.answer("logs/", most_seconds=asking.run.number_seconds) as answer:
             listed = log_files(_at_most(answer.chunks, MOST_LISTING_BYTES))
         files = [file for file in listed if asking.run.thorough or file.name in GROWING]
         if not files:

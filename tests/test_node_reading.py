@@ -236,9 +236,17 @@ def test_one_question_of_all() -> None:
     assert told(nodes).reasons == {"nodes/proxy/metrics/cadvisor": "not served on 1 of 2 nodes (b): 404 page not found"}
 
 
-def test_a_silent_node_is_asked_once() -> None:
+def test_a_silent_node_among_others_is_asked_once() -> None:
     silent = Node().refusing(unreadable("timed out: no answer within 10s"))
-    assert told({"a": silent}).kubelets.paths() == ["metrics"]
+    found = told({"a": silent, "b": silent})
+    assert found.kubelets.paths() == ["metrics"] * 2
+
+
+def test_a_node_alone_is_asked_everything_though_its_numbers_do_not_come() -> None:
+    node = Node().refusing(unreadable("timed out: no answer within 10s"), "metrics/cadvisor")
+    found = told({"a": node})
+    assert {"logs/?", "logs/syslog", "stats/summary"} <= set(found.kubelets.paths())
+    assert found.reasons == {"nodes/proxy/metrics/cadvisor": "timed out: no answer within 10s"}
 
 
 def test_a_node_that_answers_late_is_asked_on() -> None:
