@@ -39,8 +39,7 @@ LOG_QUERY = f"{NODES_PROXY}/logs?query"
 AT_ONCE = 8
 """Nodes, or questions to one node: as many as connections are kept open."""
 NUMBER_SECONDS = 15.0
-"""For numbers, where there are other nodes: one that is silent must not take their time. One that is short of memory may
-need long, too."""
+"""For numbers, where there are other nodes: one that is silent must not take their time."""
 LOG_SECONDS = 35.0
 """For a log: a kubelet itself ends a query after 30 s.
 https://github.com/kubernetes/kubernetes/blob/v1.37.0/pkg/kubelet/kubelet_server_journal.go"""
