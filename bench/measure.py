@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import pty
-import re
 import struct
 import subprocess
 import sys
@@ -90,21 +89,21 @@ def run(
 
 
 def seconds_until(word: str, command: Sequence[str], environ: Mapping[str, str]) -> float | None:
-    """Until the word stands on a terminal; None when it never does. The command is ended then."""
+    """Until the word stands on a terminal, in whatever colour; None when it never does. The command is ended then."""
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     started = time.monotonic()
     child = subprocess.Popen(command, env=dict(environ), stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     try:
-        return _seen(screen, re.compile(rb"\b%s\b" % word.encode()), started)
+        return _seen(screen, word.encode(), started)
     finally:
         child.terminate()
         child.wait()
         os.close(screen)
 
 
-def _seen(screen: int, wanted: re.Pattern[bytes], started: float) -> float | None:
+def _seen(screen: int, wanted: bytes, started: float) -> float | None:
     printed = b""
     while True:
         try:
@@ -112,5 +111,5 @@ def _seen(screen: int, wanted: re.Pattern[bytes], started: float) -> float | Non
         except OSError:
             # What a terminal says whose last program has ended.
             return None
-        if wanted.search(printed):
+        if wanted in printed:
             return time.monotonic() - started
