@@ -11,7 +11,7 @@ from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SANDBOX_REASONS, ClusterContext, PodContext
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events, newest_first
-from kubectl_memdoctor.evidence.node_evidence import ContainerUsage, NodeEvidence
+from kubectl_memdoctor.evidence.node_evidence import LISTS, ContainerUsage, NodeEvidence
 from kubectl_memdoctor.evidence.pod_join import container_ids, pod_uids, same_host
 from kubectl_memdoctor.evidence.runtime_errors import read_runtime_error
 from kubectl_memdoctor.finding import NodeFacts, Note, PodNotes
@@ -65,22 +65,9 @@ def part_of(evidence: NodeEvidence, node: str, *, alone: bool) -> NodeEvidence:
     def own(entries: Iterable[object]) -> tuple[object, ...]:
         return tuple(entry for entry in entries if _is_of(entry, node, alone))
 
-    lists = {name: own(getattr(evidence, name)) for name in _LISTS}
+    lists = {name: own(getattr(evidence, name)) for name in LISTS}
     versions = {name: version for name, version in evidence.cgroup_versions.items() if name == node}
     return NodeEvidence(**lists, cgroup_versions=versions)  # type: ignore[arg-type]
-
-
-_LISTS = (
-    "kills",
-    "allocation_failures",
-    "kubelet_ooms",
-    "sandbox_failures",
-    "runtime_ooms",
-    "listings",
-    "counters",
-    "usages",
-    "spans",
-)
 
 
 def _is_of(entry: object, node: str, alone: bool) -> bool:

@@ -15,6 +15,7 @@ from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 
 __all__ = [
+    "LISTS",
     "AllocationFailures",
     "ContainerCounters",
     "ContainerUsage",
@@ -286,7 +287,7 @@ def merged(parts: Iterable[NodeEvidence]) -> NodeEvidence:
     def joined(name: str) -> tuple[object, ...]:
         return tuple(entry for part in everything for entry in getattr(part, name))
 
-    lists = {name: joined(name) for name in _LISTS}
+    lists = {name: joined(name) for name in LISTS}
     versions = {node: version for part in everything for node, version in part.cgroup_versions.items()}
     boots = {node: boot for part in everything for node, boot in part.boots.items()}
     starts = {node: start for part in everything for node, start in part.kubelet_starts.items()}
@@ -298,7 +299,7 @@ def read_whole(evidence: NodeEvidence, until: datetime) -> NodeEvidence:
     return replace(evidence, spans=tuple(replace(span, read_until=until) for span in evidence.spans))
 
 
-_LISTS = (
+LISTS = (
     "kills",
     "allocation_failures",
     "kubelet_ooms",
@@ -309,6 +310,7 @@ _LISTS = (
     "usages",
     "spans",
 )
+"""NodeEvidence's fields whose entries are of one node each."""
 
 
 @dataclass(frozen=True, slots=True)
