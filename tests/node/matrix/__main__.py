@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cluster.memdoctor import new_shell
@@ -81,10 +82,11 @@ def _run(chosen: Generation, made: list[Case], *, whole: bool) -> int:
 
 
 def runner(cluster: NodeCluster, scratch: Path) -> Runner:
+    """Tells what it has done on the stdout of now: later that may be what memdoctor's report is caught with."""
     programs = scratch / "bin"
     programs.mkdir()
     doctor = Doctor(cluster.plane.kubeconfig("admin"), new_shell(cluster.plane, programs))
-    return Runner(cluster, cluster.plane.api(), doctor, lambda line: print(line, flush=True))
+    return Runner(cluster, cluster.plane.api(), doctor, partial(print, file=sys.stdout, flush=True))
 
 
 def _told(found: list[Row]) -> int:
