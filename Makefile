@@ -51,6 +51,8 @@ test-node-full: $(VENV)/installed-test
 # Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
 # LAB_FULL=1 measures every runtime on every kind of machine; `rm -r tests/lab/measured` first measures all anew.
 lab: $(VENV)/installed-test
+	PYTHONPATH=tests $(BIN)/python -m node.build
+	PYTHONPATH=tests $(BIN)/python -m lab.build
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m lab
 	PYTHONPATH=tests $(BIN)/python -m lab.table
 	$(BIN)/python docs/generate.py
