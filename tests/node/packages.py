@@ -24,17 +24,19 @@ def package(name: str, suite: str, *, with_dependencies: bool = False) -> Path:
 
     With dependencies: those of all packages that it needs, in the same folder. Raises BuildError.
     """
-    kept = sorted((DEBIAN / suite).glob(f"{name}_*"))
+    place = DEBIAN / suite / "with-dependencies" if with_dependencies else DEBIAN / suite
+    kept = sorted(place.glob(f"{name}_*"))
     if kept:
         return kept[-1]
     options = _apt_options(suite)
     version = _candidate(name, suite, options)
     names = _with_dependencies(name, options) if with_dependencies else [name]
-    folder = DEBIAN / suite / f"{name}_{version.replace(':', '%3a')}"
+    folder = place / f"{name}_{version.replace(':', '%3a')}"
     with tempfile.TemporaryDirectory(dir=DEBIAN) as scratch:
         _run(["apt-get", *options, "-qq", "-o", "APT::Sandbox::User=root", "download", *names], Path(scratch))
-        unfinished = DEBIAN / suite / f".{name}.unfinished"
+        unfinished = place / f".{name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
         for file in sorted(Path(scratch).glob("*.deb")):
             _run(["dpkg-deb", "--extract", str(file), str(unfinished)], Path(scratch))
     unfinished.replace(folder)
