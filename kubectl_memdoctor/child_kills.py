@@ -6,7 +6,8 @@ The status shows nothing of them while the container runs, and little once it ha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.container_kills import LimitInForce, limit_in_force
 from kubectl_memdoctor.context import PodContext, is_killed
@@ -18,8 +19,7 @@ from kubectl_memdoctor.objects import ContainerStatus
 from kubectl_memdoctor.pod_limit import is_windows
 
 
-@dataclass(frozen=True, slots=True)
-class ChildKills:
+class ChildKills(Struct, frozen=True):
     """A container whose present run lost processes and lived on. `kernel` are the kills that the log shows, oldest
     first; `counted` is what the kubelet counted for the run, None where it was not asked."""
 

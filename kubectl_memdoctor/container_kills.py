@@ -8,14 +8,13 @@ https://github.com/containerd/containerd/blob/v2.1.0/internal/cri/server/events.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+from msgspec import Struct, structs
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SIGKILL_EXIT, ContainerEnd, PodContext, is_killed
@@ -63,8 +62,7 @@ class Killer(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitInForce:
+class LimitInForce(Struct, frozen=True):
     """A memory limit that holds for a container. `of_pod`: it is that of all containers together."""
 
     quantity: str
@@ -82,8 +80,7 @@ class LimitInForce:
         return f"{self.quantity} ({in_bytes(self.quantity)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """One end of a container and who is behind it. `reason` is there when something else explains the end, `kernel`
     when the node's kernel log tells of it; `excluded` when that log is whole for the time and does not."""
 
@@ -96,8 +93,7 @@ class Kill:
     excluded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KilledContainer:
+class KilledContainer(Struct, frozen=True):
     """A container with those of its known ends that have the same killer, newest first."""
 
     pod: PodContext
@@ -304,7 +300,7 @@ def _as_reported(limit: LimitInForce, reported: ResourceRequirements | None, fie
     in_force = _bytes(text)
     if text is None or in_force is None or in_force <= 0 or in_force == limit.bytes:
         return limit
-    return dataclasses.replace(limit, quantity=text, field=f"{field}.limits.memory")
+    return structs.replace(limit, quantity=text, field=f"{field}.limits.memory")
 
 
 def _kill(pod: PodContext, end: ContainerEnd) -> Kill:
@@ -317,7 +313,7 @@ def _kill(pod: PodContext, end: ContainerEnd) -> Kill:
         return Kill(end, Killer.CHILD, Confidence.CONFIRMED, reason, kernel=earlier[-1])
     if earlier:
         # The times of a log can be off by minutes (dmesg -T): one kill and one end by SIGKILL are most likely the same.
-        return dataclasses.replace(_by_kernel(pod, end, earlier[-1]), confidence=Confidence.LIKELY)
+        return structs.replace(_by_kernel(pod, end, earlier[-1]), confidence=Confidence.LIKELY)
     if reason is None and was_not_the_kernel(pod, end):
         return _excluded(pod, end)
     return _by_status(pod, end, reason)
@@ -333,7 +329,7 @@ def _by_kernel(pod: PodContext, end: ContainerEnd, kernel: KernelKill) -> Kill:
         return Kill(end, Killer.CHILD, Confidence.CONFIRMED, kernel=kernel)
     if kernel.level is Level.OTHER and kernel.oom_cgroup is None:
         # A rate-limited report: whom it killed, and no more.
-        return dataclasses.replace(_marked(pod, end), kernel=kernel)
+        return structs.replace(_marked(pod, end), kernel=kernel)
     killer = _KILLERS.get(kernel.level, Killer.NODE)
     if killer is Killer.POD and _is_alone(pod, end.container):
         killer = Killer.CONTAINER

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import Flag, auto
 from functools import cached_property, lru_cache
 
+from msgspec import Struct
+
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.event_groups import EventGroup, group_events
 from kubectl_memdoctor.evidence.node_evidence import PodEvidence
@@ -87,8 +89,7 @@ DIFFERENT_QUANTITIES = 10_000
 """Clusters use few different quantities; 100,000 pods ask for the same ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerEnd:
+class ContainerEnd(Struct, frozen=True):
     """One known end of a container: of `state` (it is down now) or `lastState` (it was started again)."""
 
     container: str
@@ -236,20 +237,21 @@ def _is_whole(text: str) -> bool:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxError:
+class SandboxError(Struct, frozen=True):
     """One kind of FailedCreatePodSandBox message and what it proves by itself."""
 
     events: EventGroup
     failure: RuntimeFailure
 
 
-@dataclass(frozen=True, slots=True)
-class Siblings:
+class Siblings(Struct, frozen=True):
     """The pods of one controller that were seen, and how many of them have an OOM-killed container."""
 
     total: int = 1
     oom_killed: int = 0
+
+
+ALONE = Siblings()
 
 
 @dataclass(frozen=True)
@@ -293,7 +295,7 @@ class PodContext:
     pod: Pod
     cluster: ClusterContext
     bounds: ClusterBounds | None = None
-    siblings: Siblings = Siblings()
+    siblings: Siblings = ALONE
 
     @cached_property
     def traits(self) -> Trait:

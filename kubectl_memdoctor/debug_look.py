@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import DEBUG_POD, FILENAME, IMAGE, YES, CommandLine
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
     from kubectl_memdoctor.opening import Opened
 
-DEBUG_IMAGE = dataclasses.replace(
+DEBUG_IMAGE = structs.replace(
     IMAGE,
     help="The image of the debug pod, which needs sh and chroot. By default busybox or the like that the node itself"
     " lists.",
@@ -51,4 +52,4 @@ def with_debug_pods(look: NodeLook, line: CommandLine, screen: Screen, found: Op
         reading = read_by_debug_pods(line, screen, source.connection, namespace, nodes)
         return reading.evidence, reading.reasons
 
-    return dataclasses.replace(look, by_pods=by_pods)
+    return structs.replace(look, by_pods=by_pods)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.prometheus_query import Prometheus
 from kubectl_memdoctor.cluster.source import NotFound, Origin, Source, Unreadable
@@ -106,8 +108,7 @@ DEBUG_POD = "debug pod"
 NOTHING_READ = NodeEvidence()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeLook:
+class NodeLook(Struct, frozen=True):
     """What is known of the nodes beforehand, from files, and how they themselves are asked.
 
     `deadline_seconds`: for all nodes together; None asks none. `thorough`: whole logs rather than their newest part.
@@ -130,8 +131,7 @@ class NodeLook:
 NO_NODE_LOOK = NodeLook()
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLook:
+class UsageLook(Struct, frozen=True):
     """What is asked about memory use, beside the use now of what was killed.
 
     `near_limit`: from which share of its limit (0 to 1) a container is listed; None lists none.

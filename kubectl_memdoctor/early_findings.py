@@ -10,9 +10,10 @@ list of rules has to be kept: whatever a rule reads decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import ClusterContext, PodContext, Siblings
 from kubectl_memdoctor.examination import able_rules, completed, findings_on, worst_first
@@ -102,8 +103,7 @@ class EarlyPod(PodContext):
         raise TooEarly
 
 
-@dataclass(frozen=True, slots=True)
-class _Certain:
+class _Certain(Struct, frozen=True):
     """Findings on one pod that only lack its owner, which is on its way."""
 
     pod: EarlyPod

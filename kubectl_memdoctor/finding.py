@@ -6,7 +6,6 @@ a field that does not apply is absent. docs/report.schema.json describes it. Siz
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -186,8 +185,7 @@ class ReportSummary(Struct, frozen=True, rename="camel", kw_only=True):
     not_checked: tuple[NotChecked, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
-class Termination:
+class Termination(Struct, frozen=True):
     """One known end of a container. `lasted_seconds` is None when the start is not known."""
 
     container: str
@@ -197,8 +195,7 @@ class Termination:
     lasted_seconds: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLineEntry:
+class TimeLineEntry(Struct, frozen=True):
     """Something that happened, `count` times from `time` to `until`. `source`: event, status, kernel, kubelet ..."""
 
     time: datetime
@@ -208,16 +205,14 @@ class TimeLineEntry:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLine:
+class TimeLine(Struct, frozen=True):
     """Oldest first, by the node's clock, which is `skew_seconds` ahead of the API server's (0: about the same)."""
 
     entries: tuple[TimeLineEntry, ...]
     skew_seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PodFacts:
+class PodFacts(Struct, frozen=True):
     """What the `pod` page says of a pod beside its findings. Not part of the JSON report."""
 
     namespace: str
@@ -239,8 +234,7 @@ class PodFacts:
     """Across all sources, where the node's logs were read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """What one source tells, `count` times (or more) from `first` to `last`: the node's local times where its log names
     no zone. `source`: kernel, kubelet, containerd, cri-o, docker, runtime, cadvisor, status, event."""
 
@@ -253,8 +247,7 @@ class Note:
     or_more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PodNotes:
+class PodNotes(Struct, frozen=True):
     """What a node's sources tell of kills and failing sandboxes in one pod, or outside of pods."""
 
     title: str
@@ -264,8 +257,7 @@ class PodNotes:
     notes: tuple[Note, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(Struct, frozen=True):
     """What the `node` page says of a node beside its findings, most of it in one line each. Not part of the report."""
 
     name: str
@@ -289,8 +281,7 @@ class NodeFacts:
     pods: tuple[PodNotes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LogFacts:
+class LogFacts(Struct, frozen=True):
     """What the `logs` page says beside its findings. Not part of the report."""
 
     verdict: str
@@ -300,8 +291,7 @@ class LogFacts:
     pods: tuple[PodNotes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """What the commands print: the report, and the facts of what was asked for: of pods, nodes, logs.
 
     `errors` are lines for stderr about names that do not exist, while others do.

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.exit_code import UsageError
 
@@ -27,8 +28,7 @@ class Kind(StrEnum):
     FLAG = "flag"
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """One flag. `default` is what is printed; `choices` are the only values, when there are any. `alone` is what the
     flag means without a value; then a value must stand behind an equals sign (pflag's NoOptDefVal)."""
 
@@ -213,8 +213,7 @@ CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEA
 EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *NODE_LOOKING, *CALIBRATING, *EVERYWHERE)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True):
     """`words` are the arguments that are not flags, `given` the flags that were given: field name -> value."""
 
     words: tuple[str, ...]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Flag, Kind
 
 COLUMNS = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A command's help. `text` is its file's docstring: a sentence, paragraphs, and a part "Examples:"."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import ContainerEnd, PodContext
 from kubectl_memdoctor.evidence.event_groups import EventGroup
@@ -28,8 +29,7 @@ STOPPED = "stopped by the kubelet"
 """What the kubelet says of any pod that it ends: who wanted that stands elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class KillReason:
+class KillReason(Struct, frozen=True):
     """`words` complete "container app was killed: "; `short` names it in a few words."""
 
     short: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor import node_ooms
 from kubectl_memdoctor.cluster.source import NotRecorded, Source
@@ -52,8 +52,7 @@ NOTHING = "nothing about memory found in these logs"
 NOT_RECORDED = "not in the recording"
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
+class Logs(Struct, frozen=True):
     """What was read. `files`: what each of them was; `problems`: a line for each, or part of it, that could not be
     read; `names`: as they were given."""
 

@@ -5,11 +5,11 @@ The kernel names a pod by its uid alone, a kubelet's errors name it with or with
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct, structs
 
 from kubectl_memdoctor.evidence.kept_kills import FIRST_KILLS, MOST_CONTAINERS, NEWEST_KILLS
 from kubectl_memdoctor.evidence.node_evidence import (
@@ -28,8 +28,7 @@ UP = frozenset({"ready", "running", "up"})
 """States of a sandbox that lives, as `crictl pods` and `docker ps` word them."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LoggedPod:
+class LoggedPod(Struct, frozen=True, order=True):
     """`uid` as nodes know it; "" where only the name is known. `namespace` and `name` are "" where no log names it."""
 
     namespace: str
@@ -83,7 +82,7 @@ def evidence_of(logged: LoggedPod, index: EvidenceIndex) -> PodEvidence:
     ids = {short(kill.container_id) for kill in own.kills}
     ids |= {short(oom.cgroup.container_id) for oom in own.kubelet_ooms if oom.cgroup}
     ooms = tuple(oom for oom in index.whole.runtime_ooms if short(oom.container_id) in ids - {""})
-    return dataclasses.replace(own, runtime_ooms=ooms)
+    return structs.replace(own, runtime_ooms=ooms)
 
 
 def short(container_id: str) -> str:
@@ -111,16 +110,16 @@ def joined(evidence: NodeEvidence) -> NodeEvidence:
     for uid, name in _names(evidence).items():
         uids.setdefault(name, set()).add(uid)
     only = {name: next(iter(found)) for name, found in uids.items() if len(found) == 1}
-    return dataclasses.replace(
+    return structs.replace(
         evidence,
         kills=tuple(sorted(_each_once(evidence.kills), key=_age)),
         allocation_failures=tuple(owned_failures(evidence)),
         sandbox_failures=tuple(
-            dataclasses.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
+            structs.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
             for entry in evidence.sandbox_failures
         ),
         listings=tuple(
-            dataclasses.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
+            structs.replace(entry, pod_uid=entry.pod_uid or only.get((entry.namespace, entry.name), ""))
             for entry in evidence.listings
         ),
     )

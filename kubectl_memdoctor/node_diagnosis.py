@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor import node_ooms
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Source, Unreadable
@@ -80,8 +80,7 @@ def diagnose_nodes(
         return Diagnosis(report, errors=found.errors, nodes=tuple(map(node_facts, views)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """`nodes` are fewer than `names` where they cannot be read."""
 
     names: tuple[str, ...]

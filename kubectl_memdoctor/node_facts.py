@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SANDBOX_REASONS, ClusterContext, PodContext
@@ -30,8 +31,7 @@ DELETED = "pod deleted"
 EVICTED = "Evicted"
 
 
-@dataclass(slots=True)
-class PodSums:
+class PodSums(Struct):
     """What the pods of a node that are not finished request and may use, in bytes; filled as they pass by."""
 
     pods: int = 0
@@ -75,8 +75,7 @@ def _is_of(entry: object, node: str, alone: bool) -> bool:
     return same_host(node, host) if host else alone
 
 
-@dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeView(Struct, frozen=True):
     """One node and all that was read about it."""
 
     name: str

@@ -12,8 +12,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.cluster.source import AccessError, KubeletAnswer, Kubelets, Source, TimedOut, Unreadable
 from kubectl_memdoctor.evidence.cadvisor import CadvisorReader
@@ -113,8 +115,7 @@ def read_nodes(
     return merged(found.evidence), found.reasons()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """What holds for all questions. `deadline` is a time.monotonic() moment."""
 
     source: Source
@@ -130,8 +131,7 @@ class _Run:
         return f"timed out: {missing} within {self.deadline_seconds:g}s"
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     """What one question to one node brought; `reason` says why it is not all, or nothing."""
 
     node: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import ClusterContext
 from kubectl_memdoctor.suggested_limit import MEBIBYTE
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRoom:
+class NodeRoom(Struct, frozen=True):
     """Bytes. `free` is None when not all pods were seen, so that nobody knows what they request."""
 
     name: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
@@ -340,8 +339,7 @@ class ControllerRevision(ApiObject, frozen=True, gc=False):
 Object = TypeVar("Object", bound=ApiObject)
 
 
-@dataclass(frozen=True, slots=True)
-class Resource(Generic[Object]):
+class Resource(Struct, Generic[Object], frozen=True):
     """What can be asked of a cluster: the API's plural name, where it lies, and the type that it decodes to."""
 
     name: str

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from kubectl_memdoctor.duration import human_duration
 
@@ -34,8 +35,7 @@ class Pace(Enum):
     UNKNOWN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class OomShape:
+class OomShape(Struct, frozen=True):
     """`lasted` are the known runs, newest first; `pods` the replicas that were seen, the pod itself included."""
 
     lasted: tuple[timedelta, ...] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import Source
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
@@ -37,8 +38,7 @@ STANDARD_INPUT = "-"
 """As a file name: it can be read only once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """`namespace` is the one that holds where none is named; None in a recording: all that it has."""
 
     source: Source

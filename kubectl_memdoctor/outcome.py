@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import structs
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, INTERRUPTED, NOT_THE_WHOLE, NOTHING_FOUND
 from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, NotChecked
@@ -72,7 +72,7 @@ class Outcome:
         everything = diagnosis.report.findings
         rest = addressed([finding for finding in everything if id(finding) not in self._told], self._flags)
         report = msgspec.structs.replace(diagnosis.report, findings=addressed(everything, self._flags))
-        diagnosis = dataclasses.replace(diagnosis, report=report)
+        diagnosis = structs.replace(diagnosis, report=report)
         if self._stream is not None:
             is_read = self._print(self._stream.end(diagnosis, rest))
         else:

@@ -8,8 +8,9 @@ Deployment, the ControllerRevisions of a StatefulSet or DaemonSet.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from kubectl_memdoctor.objects import (
     ControllerRevision,
@@ -33,8 +34,7 @@ BUILT_IN = {
 """Kinds that hold a pod template which `kubectl set resources` knows, and their API group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """One template of an owner. `since` is when the object that holds it was made."""
 
     number: int
@@ -42,8 +42,7 @@ class Revision:
     template: PodSpec
 
 
-@dataclass(frozen=True, slots=True)
-class PodOwner:
+class PodOwner(Struct, frozen=True):
     """The object to change. `template` is None when it was not read; `revisions` are oldest first.
 
     `known` is False for kinds that are not Kubernetes' own: then nothing says where their template lies.

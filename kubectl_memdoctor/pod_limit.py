@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.objects import Container, Pod, PodSpec, ResourceRequirements
@@ -32,8 +33,7 @@ class LimitSource(StrEnum):
     LIMIT_RANGE = "limitRange"
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerLimit:
+class ContainerLimit(Struct, frozen=True):
     """One container's memory limit. `field` is where it is written, `field_path` names the container as events do,
     `quantity` is the text; absent and "0" are both no limit."""
 
@@ -47,8 +47,7 @@ class ContainerLimit:
     from_limit_range: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PodLimit:
+class PodLimit(Struct, frozen=True):
     """`limit_bytes` is what the pod's cgroup gets, None for no limit; `quantity` says it as written where one quantity
     decides alone, else as the exact sum. `overhead_bytes` is the part that the RuntimeClass adds."""
 

@@ -3,10 +3,11 @@ note."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+
+from msgspec import structs
 
 from kubectl_memdoctor.context import PodContext, is_killed
 from kubectl_memdoctor.evidence.cgroup_path import Level
@@ -89,7 +90,7 @@ def _kernel(kills: Sequence[KernelKill], names: Mapping[str, str]) -> Iterator[N
         where = _where(members, names, _kind(newest, inhabited))
         text = f"killed {victims}{together}{where} at {level_words(newest)}{amounts(newest)}"
         note = _note("kernel", text, [kill.time for kill in members], all(kill.zone_known for kill in members))
-        yield dataclasses.replace(note, or_more=is_cut(members))
+        yield structs.replace(note, or_more=is_cut(members))
 
 
 def _unallocated(failures: Sequence[AllocationFailures], where: str) -> Iterator[Note]:
@@ -138,7 +139,7 @@ def _kubelet(ooms: Sequence[KubeletOom]) -> Iterator[Note]:
     if ooms:
         zone_known = all(oom.line is None or oom.line.zone_known for oom in ooms)
         note = _note("kubelet", "noted an OOM kill in the pod's cgroup", [oom.time for oom in ooms], zone_known)
-        yield dataclasses.replace(note, or_more=len(ooms) >= MOST_OOMS_OF_A_POD)
+        yield structs.replace(note, or_more=len(ooms) >= MOST_OOMS_OF_A_POD)
 
 
 def _runtime(ooms: Iterable[RuntimeOom], names: Mapping[str, str]) -> Iterator[Note]:

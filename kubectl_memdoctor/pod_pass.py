@@ -10,8 +10,9 @@ first and is Pending now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Page, Unreadable
 from kubectl_memdoctor.context import Trait, traits
@@ -30,8 +31,7 @@ FIRST_PAGES = 10
 """Of each namespace's unwell pods: where thousands of evicted ones lie about, they pass by again soon enough."""
 
 
-@dataclass(slots=True)
-class PodPass:
+class PodPass(Struct):
     """One look at all pods of a selection. `missing` has a line for each namespace that does not exist."""
 
     reading: Reading

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.duration import human_duration
@@ -246,8 +246,7 @@ def _default_of(limit_ranges: Sequence[LimitRange], limit: str | None) -> tuple[
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class LimitHistory:
+class LimitHistory(Struct, frozen=True):
     """Since when a limit is what it is. `rollback` is there when the revision before had a larger limit, or none."""
 
     sentence: str

@@ -6,7 +6,8 @@ The API names the engine (containerd, CRI-O, Docker) and its version, hardly eve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure
 from kubectl_memdoctor.objects import Node
@@ -14,8 +15,7 @@ from kubectl_memdoctor.objects import Node
 RUNC, CRUN, UNKNOWN = "runc", "crun", "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeKind:
+class RuntimeKind(Struct, frozen=True):
     """Texts are empty where nothing is known. `since` <= version of the OCI runtime < `before`."""
 
     engine: str = ""

@@ -6,9 +6,9 @@ needs, the same words have another cause. Only between do the words decide.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import SANDBOX_REASONS, SETTLING, PodContext, SandboxError, Trait, has_begun
@@ -56,8 +56,7 @@ _STRENGTH_BELOW = (Proof.MEMORY, Proof.POSSIBLE, Proof.NOT_MEMORY, Proof.UNKNOWN
 """Under every known minimum an opaque error is memory's own: another cause beside it comes on top."""
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxVerdict:
+class SandboxVerdict(Struct, frozen=True):
     """`memory`: whether the limit is the cause. `error` is what decided, when there was any error to read."""
 
     memory: bool
@@ -87,7 +86,7 @@ def _by_node(pod: PodContext, verdict: SandboxVerdict | None) -> SandboxVerdict 
     if error is not None and error.failure.proof is Proof.MEMORY:
         # The runtime counted a kill that the log does not show: one of them is not whole after all.
         return verdict
-    return dataclasses.replace(verdict, confidence=_SURER[verdict.confidence])
+    return structs.replace(verdict, confidence=_SURER[verdict.confidence])
 
 
 def _by_allocations(pod: PodContext, verdict: SandboxVerdict | None) -> SandboxVerdict | None:

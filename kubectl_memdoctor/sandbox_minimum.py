@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure
@@ -41,8 +42,7 @@ ON_YOUR_NODES = "measured on your nodes"
 FROM_SOURCE = "from source, not measured"
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterBounds:
+class ClusterBounds(Struct, frozen=True):
     """What other pods on nodes of the same kind prove: pod-level limits in bytes, pods as "namespace/name"."""
 
     largest_failed_bytes: int | None = None
@@ -51,8 +51,7 @@ class ClusterBounds:
     smallest_ready_pod: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxMinimum:
+class SandboxMinimum(Struct, frozen=True):
     """Bytes, 0 < low <= high <= ample: the true minimum of the node lies between `low_bytes` and `high_bytes`."""
 
     low_bytes: int
@@ -207,8 +206,7 @@ def sandbox_minimum(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Edge:
+class _Edge(Struct, frozen=True):
     """One end of the span. `known_from` stands in brackets behind the figure."""
 
     bytes: int
@@ -220,8 +218,7 @@ class _Edge:
     """Whether a node just like this one starts nothing with it: then the least that may do is more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     low: _Edge
     high: _Edge
     ample_bytes: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Source, Unreadable
 from kubectl_memdoctor.measured_minimum import (
@@ -16,8 +16,7 @@ from kubectl_memdoctor.measured_minimum import (
 from kubectl_memdoctor.objects import CONFIG_MAPS
 
 
-@dataclass(frozen=True, slots=True)
-class SavedMinimum:
+class SavedMinimum(Struct, frozen=True):
     """`unreadable`: why the ConfigMap could not be read; `fault`: what is wrong with what it holds."""
 
     measured: tuple[Measurement, ...] = ()

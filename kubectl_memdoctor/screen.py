@@ -8,8 +8,9 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from kubectl_memdoctor.clean import clean
 
@@ -17,8 +18,7 @@ PROGRESS_AFTER_SECONDS = 1.0
 PROGRESS_EVERY_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(Struct, frozen=True):
     """`width` is None where lines are not folded: in a file or a pipe."""
 
     out: TextIO

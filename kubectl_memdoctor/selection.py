@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import AccessError, NotFound
 from kubectl_memdoctor.objects import (
@@ -29,8 +30,7 @@ HOLDERS: tuple[Resource[Any], ...] = (*WITH_SELECTOR, REPLICATION_CONTROLLERS, C
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """`namespaces` None means all of them. `names` are pods, or TYPE/NAME."""
 
     namespaces: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.usage import Observed, Usage, in_words
@@ -16,8 +16,7 @@ PEAK_HEADROOM = 1.25
 """A peak that no limit cut off was the need, as far as anybody looked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """A quantity to write, and the sentence that says why; "" where nothing but the limit itself is known."""
 
     quantity: str

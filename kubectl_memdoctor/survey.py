@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import (
     ClusterContext,
@@ -117,8 +118,7 @@ SandboxKind = tuple[str, str, str]
 """Runtime version, kernel version and handler: sandboxes of one kind need the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     limit_bytes: int
     name: str
 

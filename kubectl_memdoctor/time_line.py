@@ -7,9 +7,10 @@ the server's is worked out from events, which carry both.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import PodContext
 from kubectl_memdoctor.evidence.node_evidence import KernelKill
@@ -24,8 +25,7 @@ QUARTER = timedelta(minutes=15)
 """Time zones differ by whole quarters of an hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
+class _Moment(Struct, frozen=True):
     time: datetime
     source: str
     text: str

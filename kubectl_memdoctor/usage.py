@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.duration import human_duration
@@ -38,8 +39,7 @@ _MEBIBYTE, _GIBIBYTE = 1 << 20, 1 << 30
 _CELLS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """What Prometheus has of one container of a workload: bytes, and how many pods there are samples of. `reach` is how
     long ago the first sample was, at most PERIOD; None where that is not known."""
 
@@ -63,8 +63,7 @@ class History:
         return f" in the last {human_duration(PERIOD if self.is_whole else self.reach)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """The most that a container of the workload was seen to use, and the words for it: `the peak of 400Mi over 3 pods
     in the last 7d (Prometheus)`."""
 
@@ -72,8 +71,7 @@ class Observed:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What is known of one container of one pod and of its like in the workload's other pods. Sizes are bytes."""
 
     now_bytes: int | None = None
@@ -181,8 +179,7 @@ def bar(part: int, whole: int) -> str:
     return f"[{'#' * full}{'-' * (_CELLS - full)}] {percent(part, whole)}%"
 
 
-@dataclass(frozen=True, slots=True)
-class NearLimit:
+class NearLimit(Struct, frozen=True):
     """The pods of which a container uses at least `share` of its limit. `working_sets`: (namespace, pod) -> container
     -> bytes."""
 
@@ -234,8 +231,7 @@ def _bytes(text: str) -> int:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """Everything that was asked for: working sets of now, counters of the kubelets, and Prometheus' answers."""
 
     now: tuple[ContainerUsage, ...] = ()

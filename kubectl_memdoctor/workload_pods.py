@@ -8,8 +8,9 @@ https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/util/rand/rand.go
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from kubectl_memdoctor.objects import OwnerReference, Pod
 from kubectl_memdoctor.owners import is_built_in
@@ -28,8 +29,7 @@ _CRON_JOB = re.compile(r"(.+-)[0-9]{8,10}", re.DOTALL)
 https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/controller/cronjob/utils.go (getJobName)"""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadPods:
+class WorkloadPods(Struct, frozen=True):
     """The pods of one workload: names in `namespace` that begin with `prefix`, letter by letter, and go on as `rest`, a
     regular expression that Python and RE2 read alike."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_name
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
@@ -38,13 +39,13 @@ def kill(level: Level = Level.CONTAINER, *, uid: str = UID, container_id: str = 
         node="worker-1",
         lines=(LogLine("Memory cgroup out of memory: Killed process 4711 (java)", Writer.KERNEL, "kern.log", 12),),
     )
-    return dataclasses.replace(whole, **changes)
+    return msgspec.structs.replace(whole, **changes)
 
 
 def sandbox_kill(number: int = 1, **changes: Any) -> KernelKill:
     """The runtime's own process, in the `number`th sandbox of a pod whose limit is under a page."""
     fields: dict[str, Any] = {
-        "victims": (dataclasses.replace(INIT, pid=INIT.pid + number),),
+        "victims": (msgspec.structs.replace(INIT, pid=INIT.pid + number),),
         "victim_kind": VictimKind.RUNTIME_INIT,
         "usage_bytes": 0,
         "limit_bytes": 0,
@@ -62,4 +63,4 @@ def unallocated(name: str, **changes: Any) -> AllocationFailures:
     )
     time = NOW - timedelta(minutes=10)
     whole = AllocationFailures(read_cgroup_name(name), 3, time, time, node="worker-1", lines=lines)
-    return dataclasses.replace(whole, **changes)
+    return msgspec.structs.replace(whole, **changes)

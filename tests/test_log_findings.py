@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from kernel_kills import INIT, JAVA, MEBIBYTE, NOW, OTHER_UID, PAUSE, RUN, UID, cgroup, kill, sandbox_kill, unallocated
 
@@ -187,7 +187,7 @@ def test_kills_of_different_processes_stay_apart_oldest_first() -> None:
 
 def test_reports_without_a_victim_are_told_apart_by_their_figures() -> None:
     nothing = kill(victims=(), no_killable=True)
-    assert len(joined(NodeEvidence(kills=(nothing, nothing, dataclasses.replace(nothing, failcnt=32)))).kills) == 2
+    assert len(joined(NodeEvidence(kills=(nothing, nothing, msgspec.structs.replace(nothing, failcnt=32)))).kills) == 2
 
 
 NAMED = f'failed to start sandbox container task "{RUN}": context canceled'

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_kills import NOW, OTHER_UID, UID
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer

@@ -3,10 +3,10 @@ where the log is not whole."""
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from kernel_kills import unallocated
 from typed import convert
@@ -116,7 +116,7 @@ def kill(
         node="worker-1",
         lines=(line,),
     )
-    return dataclasses.replace(whole, **changes)
+    return msgspec.structs.replace(whole, **changes)
 
 
 WHOLE_LOG = LogSpan(Writer.KERNEL, "kern.log", "worker-1", NOW - timedelta(days=1), NOW)
@@ -208,20 +208,20 @@ def test_a_confirmed_kill_shows_the_kernels_line() -> None:
 
 GAPS = [
     ("whole", WHOLE_LOG, True),
-    ("read on the node since", dataclasses.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=NOW), True),
+    ("read on the node since", msgspec.structs.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=NOW), True),
     (
         "read on the node too early",
-        dataclasses.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=END),
+        msgspec.structs.replace(WHOLE_LOG, last=END - timedelta(hours=2), read_until=END),
         False,
     ),
-    ("of another node", dataclasses.replace(WHOLE_LOG, node="worker-2"), False),
-    ("of no known node", dataclasses.replace(WHOLE_LOG, node=""), False),
-    ("of the kubelet", dataclasses.replace(WHOLE_LOG, writer=Writer.KUBELET), False),
-    ("began later", dataclasses.replace(WHOLE_LOG, first=END), False),
-    ("ended before", dataclasses.replace(WHOLE_LOG, last=END), False),
-    ("without times", dataclasses.replace(WHOLE_LOG, first=None, last=None), False),
-    ("in an unknown time zone", dataclasses.replace(WHOLE_LOG, zone_known=False), False),
-    ("with gaps", dataclasses.replace(WHOLE_LOG, gaps=("12 callbacks suppressed",)), False),
+    ("of another node", msgspec.structs.replace(WHOLE_LOG, node="worker-2"), False),
+    ("of no known node", msgspec.structs.replace(WHOLE_LOG, node=""), False),
+    ("of the kubelet", msgspec.structs.replace(WHOLE_LOG, writer=Writer.KUBELET), False),
+    ("began later", msgspec.structs.replace(WHOLE_LOG, first=END), False),
+    ("ended before", msgspec.structs.replace(WHOLE_LOG, last=END), False),
+    ("without times", msgspec.structs.replace(WHOLE_LOG, first=None, last=None), False),
+    ("in an unknown time zone", msgspec.structs.replace(WHOLE_LOG, zone_known=False), False),
+    ("with gaps", msgspec.structs.replace(WHOLE_LOG, gaps=("12 callbacks suppressed",)), False),
 ]
 
 
@@ -334,7 +334,7 @@ SANDBOXES = [
     (
         "ample, a gap",
         "2Gi",
-        NodeEvidence(spans=(dataclasses.replace(WHOLE_LOG, gaps=("12 callbacks suppressed",)),)),
+        NodeEvidence(spans=(msgspec.structs.replace(WHOLE_LOG, gaps=("12 callbacks suppressed",)),)),
         ("not-memory", "likely"),
     ),
     (
@@ -480,13 +480,13 @@ def test_a_raw_dmesg_is_put_in_time_by_the_nodes_start() -> None:
 
 def test_a_raw_dmesg_is_whole_by_the_nodes_start() -> None:
     started = NOW - timedelta(hours=5)
-    raw = dataclasses.replace(
+    raw = msgspec.structs.replace(
         WHOLE_LOG, first=None, last=None, first_uptime_seconds=0.0, last_uptime_seconds=5 * 3600.0
     )
     pod = pod_of(ended=end_of("Error"))
     evidence = NodeEvidence(spans=(raw,))
     assert said(context(pod, evidence)) == [("container-killed-not-oom", "possible")]
-    timed = dataclasses.replace(evidence, boots={"worker-1": started})
+    timed = msgspec.structs.replace(evidence, boots={"worker-1": started})
     assert said(context(pod, timed)) == [("container-killed-not-oom", "confirmed")]
 
 

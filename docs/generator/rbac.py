@@ -7,10 +7,11 @@ Which rules miss a resource comes from the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
 from kubectl_memdoctor.cluster.prometheus import SERVICES
 from kubectl_memdoctor.measured_minimum import CONFIG_MAP_NAME, CONFIG_MAP_NAMESPACE

@@ -5,7 +5,7 @@ Everything carries the same labels, by which it is found again, and can be remov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.nodes import Target
@@ -30,8 +30,7 @@ NOBODY = 65535
 NO_SUCH_TAG = "memdoctor-no-such-tag"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """`namespace` is where the pods are; `makes_namespace`: it is made and removed with them."""
 
     serial: str

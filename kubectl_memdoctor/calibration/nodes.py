@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from msgspec import field
+from msgspec import Struct, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.measured_minimum import Pool, pool_of
@@ -41,16 +40,14 @@ class Runtime(ApiObject, frozen=True, gc=False):
 RUNTIMES = Resource("runtimeclasses", "RuntimeClass", "node.k8s.io/v1", False, Runtime)
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """`is_there`: the node says that it has it under this name, so it need not be pulled."""
 
     name: str
     is_there: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One node to measure. `nodes` are all of its pool, itself included, in the order of their names."""
 
     place: Place
@@ -64,8 +61,7 @@ class Target:
         return self.place.name
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """`refusals` are whole lines for stderr: what cannot be measured, and why."""
 
     targets: tuple[Target, ...]
@@ -83,8 +79,7 @@ def choose(places: Sequence[Place], names: Sequence[str], runtime: Runtime, imag
     return Choice(targets, tuple(dict.fromkeys(refusals)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Chosen(Struct, frozen=True):
     places: Sequence[Place]
     runtime: Runtime
     image: str

@@ -7,8 +7,9 @@ from starting is the limit, unless its error names something else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.manifests import CONTAINER
@@ -48,13 +49,11 @@ WAITING_EVENTS = (
 """What the kubelet or the scheduler waits for: it may pass, so it counts only when the pod's time is up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """For now: that it stays so, its next sights show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """`stage` is empty where the API does not tell: a sandbox that its container misses has died by itself, or of the
     container's start in the same cgroup."""
 
@@ -62,8 +61,7 @@ class Failed:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """Not memory: nothing can be measured until it is out of the way. `words` is one line."""
 
     words: str

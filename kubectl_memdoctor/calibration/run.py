@@ -6,7 +6,8 @@ All nodes are measured side by side, in one thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.calibration.manifests import Run, namespace, owner, pod
@@ -56,8 +57,7 @@ ACCOUNT_SECONDS = 30.0
 POD_EVENTS = "involvedObject.kind=Pod"
 
 
-@dataclass(slots=True)
-class _Watched:
+class _Watched(Struct):
     """One pod under way; times are the clock's."""
 
     name: str
@@ -67,8 +67,7 @@ class _Watched:
     """Decided, and deleted."""
 
 
-@dataclass(slots=True)
-class NodeRun:
+class NodeRun(Struct):
     """What is known of one node so far."""
 
     target: Target

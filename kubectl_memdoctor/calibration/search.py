@@ -7,7 +7,9 @@ Pure: from the tries so far to the next step, and from the tries to the figure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.measured_minimum import Try, failed_bytes, ready_bytes
 
@@ -32,8 +34,7 @@ MOST_PODS = 30
 """On one node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """`sandbox_only`: the containers of its pods are not to start."""
 
     limit_bytes: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor.calibration.removal import all_of, remove_run
 from kubectl_memdoctor.calibration.run import Calibration
@@ -15,8 +15,7 @@ from kubectl_memdoctor.temporary.removal import INTERRUPTED, Leftover, Remains, 
 from kubectl_memdoctor.temporary.signals import Signals
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """`error` is what the cluster did not let go on, `interrupted` the signal's exit code, `remains` what is left."""
 
     error: AccessError | None = None

@@ -12,11 +12,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubectl_memdoctor.cluster.source import AccessError
 
@@ -24,8 +24,7 @@ KUBECTL_SECONDS = 30.0
 """How long kubectl may take to print its configuration: a home folder on a network that hangs must not hang us."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFlags:
+class ConnectionFlags(Struct, frozen=True):
     """kubectl's flags about the connection, as given; None or empty when not given.
 
     `as_user` is --as, which Python does not allow as a name. `request_timeout` is kubectl's text (`0`, `5s`, `1m30s`).
@@ -142,8 +141,7 @@ class PrintedConfig(Struct, frozen=True, rename="kebab"):
     current_context: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Kubeconfig:
+class Kubeconfig(Struct, frozen=True):
     """All files merged; relative paths still as written."""
 
     clusters: Mapping[str, Cluster]
@@ -158,8 +156,7 @@ class Kubeconfig:
 EMPTY = Kubeconfig({}, {}, {}, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Kubectl:
+class Kubectl(Struct, frozen=True):
     """The kubectl to ask, and the environment that it runs in."""
 
     path: str

@@ -11,8 +11,9 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import AccessError, KubeletAnswer, TimedOut, Unreadable
 from kubectl_memdoctor.cluster.status import one_line, read_status
@@ -30,8 +31,7 @@ LEFT_BEHIND_SECONDS = 1.0
 """How much longer than the caller a thread waits for the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 RESOURCE = "prometheus"
 """What a report says could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One element of an instant vector; `value` is finite."""
 
     labels: Mapping[str, str]
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(Struct, frozen=True):
     """`time` is the moment for which it was worked out, in seconds since 1970 by Prometheus' own clock. `warnings` say
     why some of it may be missing."""
 

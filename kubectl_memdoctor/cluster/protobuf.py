@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Any, Generic, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from kubectl_memdoctor import objects
 from kubectl_memdoctor.cluster.protobuf_fields import FIELDS, LISTED, Inside
@@ -37,8 +36,7 @@ class DecodeError(ValueError):
     """The body is cut, garbled, or of another kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListBody(Generic[Object]):
+class ListBody(Struct, Generic[Object], frozen=True):
     """A list whose metadata is read already and whose items are not."""
 
     meta: ListMeta
@@ -148,8 +146,7 @@ def _is_compiled() -> bool:
     return bool(api_implementation.Type() != "python")
 
 
-@dataclass(frozen=True, slots=True)
-class _Schema:
+class _Schema(Struct, frozen=True):
     """`message` gives a message's class by its name, `items` the function that reads a list's items."""
 
     message: Callable[[str], Any]
@@ -221,8 +218,7 @@ def _compiled(sources: list[str], message: Callable[[str], Any]) -> dict[str, Ca
     return names
 
 
-@dataclass(slots=True)
-class _Message:
+class _Message(Struct):
     """One message of the schema that is being made."""
 
     _made: Any
@@ -242,8 +238,7 @@ class _Message:
         return self
 
 
-@dataclass(slots=True)
-class _Texts:
+class _Texts(Struct):
     """The schema's messages, and beside them the texts of the functions that read them."""
 
     _file: Any

@@ -6,7 +6,8 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.transport import Answer, ConnectionCut
 
@@ -20,8 +21,7 @@ FIRST_WAIT_SECONDS = 0.2
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """`attempts` is how often it was sent: more than once, and the server may have had it before."""
 
     answer: Answer

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol
+
+from msgspec import Struct
 
 from kubectl_memdoctor.exit_code import CouldNotLook
 from kubectl_memdoctor.objects import Object, Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Object]):
+class Page(Struct, Generic[Object], frozen=True):
     """Some items of a list. `remaining` is how many the server says are still to come (None: it does not say)."""
 
     items: tuple[Object, ...]
     remaining: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a report's objects came from: a cluster (server, version, context) or a recording (its file name)."""
 
     server: str | None = None
@@ -62,8 +61,7 @@ class TimedOut(Unreadable):
     """Not answered, or not to the end, within the time that the caller gave: `timed out: ...`."""
 
 
-@dataclass(frozen=True, slots=True)
-class KubeletAnswer:
+class KubeletAnswer(Struct, frozen=True):
     """What a kubelet answers, as it comes; `chunks` raise Unreadable where it breaks off.
 
     `is_tail`: these are the last bytes of something longer, so that the first line may lack its beginning.

@@ -16,17 +16,17 @@ import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from kubernetes.client import ApiClient, Configuration
+from msgspec import Struct
 from urllib3 import exceptions
 
 from kubectl_memdoctor import __version__
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
+from kubectl_memdoctor.cluster.official_client import Configuration, RESTClientObject
 from kubectl_memdoctor.cluster.oidc import id_token
 from kubectl_memdoctor.cluster.pace import Pace
 from kubectl_memdoctor.cluster.proxy import proxy_for
@@ -48,8 +48,7 @@ class ConnectionCut(AccessError):
     """The connection broke, or the body came garbled: worth another try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """One HTTP answer with its whole body, unpacked."""
 
     status: int
@@ -57,8 +56,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """`target` is the path with its query; `body` is JSON, none for a request without one. `accept` says in which form
     the answer may come."""
 
@@ -321,7 +319,7 @@ def _pool(connection: Connection, credentials: Credentials, environ: Mapping[str
     _set_proxy(configuration, proxy)
     if proxy.startswith("https:"):
         configuration.proxy_ssl_context = _tls_context(connection, credentials)
-    pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
     if secure:
         # The client reads certificates from files only; and its context refuses cluster CAs that Go accepts.
         pool.connection_pool_kw["ssl_context"] = _tls_context(connection, credentials)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.flags import CommandLine
 from kubectl_memdoctor.help_text import Page
@@ -18,8 +19,7 @@ NAMES = ("pod", "ns", "node", "logs", "calibrate", "explain", "demo", "options",
 """In the order of --help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     page: Page
     run: Callable[[CommandLine, Screen], int]
 

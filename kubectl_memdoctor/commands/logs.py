@@ -27,11 +27,12 @@ Examples:
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
 from kubectl_memdoctor.finding import Note
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.log_diagnosis import Logs
     from kubectl_memdoctor.node_logs.reading import FileRead
 
-RECORDING = dataclasses.replace(
+RECORDING = structs.replace(
     FILENAME, help=FILENAME.help.replace("Read a recording instead of a cluster", "A recording of the cluster", 1)
 )
 USAGE = "logs FILE... [-f RECORDING] [options]"

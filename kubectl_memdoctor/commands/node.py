@@ -32,8 +32,9 @@ Examples:
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from kubectl_memdoctor.debug_look import DEBUGGING, demand_debug_pod_flags, with_debug_pods
 from kubectl_memdoctor.exit_code import UsageError
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.cluster.source import Source
     from kubectl_memdoctor.diagnosis import NodeLook
 
-NODE_LABELS = dataclasses.replace(SELECTOR, help=SELECTOR.help.replace("Only pods", "The nodes", 1))
-ASK_NODE = dataclasses.replace(
+NODE_LABELS = structs.replace(SELECTOR, help=SELECTOR.help.replace("Only pods", "The nodes", 1))
+ASK_NODE = structs.replace(
     NODE_EVIDENCE,
     help="Ask the node for counters, use and logs; that needs get on nodes/proxy. Where it is not given, the node has"
     " a few seconds to answer.",
@@ -106,8 +107,8 @@ def _few_seconds(look: NodeLook, line: CommandLine, source: Source) -> NodeLook:
     if NODE_EVIDENCE.field in line.given:
         return look
     if source.kubelets is None:
-        return dataclasses.replace(look, deadline_seconds=None)
-    return dataclasses.replace(look, deadline_seconds=FEW_SECONDS, thorough=True)
+        return structs.replace(look, deadline_seconds=None)
+    return structs.replace(look, deadline_seconds=FEW_SECONDS, thorough=True)
 
 
 def _names(line: CommandLine) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Not needed are the node's processes and IPC, a service account's token, and writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kubectl_memdoctor.debugging.script import HOST, PATH, command, mark_of
 from kubectl_memdoctor.temporary.manifests import (
@@ -33,8 +33,7 @@ RESOURCES: Manifest = {
 that is looked for. It asks for next to nothing, so that it fits on a node that is full."""
 
 
-@dataclass(frozen=True, slots=True)
-class DebugPod:
+class DebugPod(Struct, frozen=True):
     """`is_there`: the node says that it has the image."""
 
     serial: str

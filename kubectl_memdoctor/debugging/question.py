@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor.cluster.api import ApiServer
 from kubectl_memdoctor.cluster.connection import Connection
@@ -32,8 +34,7 @@ REQUEST_SECONDS = 30.0
 """For a request where --request-timeout does not say it: a server that hangs must not hold up the removal."""
 
 
-@dataclass(frozen=True, slots=True)
-class DebugReading:
+class DebugReading(Struct, frozen=True):
     """`reasons` say what could not be read, or not be removed."""
 
     evidence: NodeEvidence = field(default_factory=NodeEvidence)
@@ -67,8 +68,7 @@ def read_by_debug_pods(
     return _read(source, ending, choice.refusals)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """`refusals`: the nodes on which no pod can run, and why."""
 
     pods: tuple[DebugPod, ...]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from tempfile import SpooledTemporaryFile
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubectl_memdoctor.debugging.script import Section, sections
 from kubectl_memdoctor.debugging.session import PodRun
@@ -23,8 +25,7 @@ MOST_LISTING_BYTES = 32 << 20
 MISSED = "journald lost messages of the kernel"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReading:
+class NodeReading(Struct, frozen=True):
     """What one node's pod told; `reasons` are for what it did not."""
 
     evidence: NodeEvidence = field(default_factory=NodeEvidence)
@@ -50,8 +51,7 @@ def _foreign(output: SpooledTemporaryFile[bytes]) -> str:
     return f"the pod did not print what it was to print: {words}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Printed:
+class _Printed(Struct, frozen=True):
     run: PodRun
     output: SpooledTemporaryFile[bytes]
     sections: Sequence[Section]

@@ -7,7 +7,8 @@ Labels and annotations of other people's pods are left out of it: who may read t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 HOST = "/host"
 """Where the node's own root is."""
@@ -97,8 +98,7 @@ def mark_of(serial: str) -> str:
     return f"memdoctor-{serial}"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """Bytes `start` to `end` of what was printed. `source` is the program that the section comes from, if it says."""
 
     kind: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Protocol
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import AccessError, NotFound, Source
 from kubectl_memdoctor.cluster.transport import ConnectionCut
@@ -42,8 +43,7 @@ class Logs(Protocol):
     ) -> AbstractContextManager[Iterator[bytes]]: ...
 
 
-@dataclass(slots=True)
-class PodRun:
+class PodRun(Struct):
     """One pod, as far as it has come. `reason` is why nothing can be had from it."""
 
     pod: DebugPod
@@ -58,8 +58,7 @@ class PodRun:
     waits_for: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """`interrupted` is the signal that ended it, `remains` what is left."""
 
     runs: tuple[PodRun, ...]

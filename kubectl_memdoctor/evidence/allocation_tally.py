@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cgroup_path import read_cgroup_name
 from kubectl_memdoctor.evidence.failure_tally import shortened

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_path
 from kubectl_memdoctor.evidence.metric_lines import Sample, read_sample
@@ -37,8 +39,7 @@ _UNKNOWN_AS_ZERO = frozenset({"failcnt", "max_usage_bytes"})
 """What is 0 where cAdvisor does not know: cgroup v2 has no failcnt, and kernels before 5.19 no memory.peak."""
 
 
-@dataclass(slots=True)
-class _Counted:
+class _Counted(Struct):
     """One cgroup of a container, a pod or the node. `nested_oom_events` are those of cgroups below it."""
 
     named: ContainerCounters
@@ -50,7 +51,7 @@ class _Counted:
         if self.nested_oom_events is not None:
             numbers["oom_events"] = self.numbers.get("oom_events", 0) + self.nested_oom_events
         # What mypy cannot see: the keys are names of numbers.
-        return replace(self.named, **numbers)  # type: ignore[arg-type]
+        return replace(self.named, **numbers)
 
 
 class _Place(NamedTuple):

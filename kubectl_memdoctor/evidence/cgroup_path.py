@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Level(StrEnum):
@@ -32,8 +34,7 @@ class Level(StrEnum):
     """A cgroup that is not Kubernetes'."""
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupPath:
+class CgroupPath(Struct, frozen=True):
     """`path` as it was written. `pod_uid` is metadata.uid with dashes, or of a static pod its 32-digit config hash."""
 
     path: str
@@ -77,8 +78,7 @@ def read_cgroup_name(name: str) -> CgroupPath:
     return replace(read_cgroup_path(f"/{name}"), path=name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A cgroup that the kubelet made; `end` is the index of the first component below it."""
 
     level: Level

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.node_evidence import SandboxListing
 
@@ -23,8 +24,7 @@ SANDBOX = "POD"
 """What dockershim, CRI-O and the kubelet call the sandbox's container."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedContainer:
+class ListedContainer(Struct, frozen=True):
     """`container` is SANDBOX for a sandbox, "" where it is not told whether it is one. `pod_uid` is "" where the
     listing has none."""
 
@@ -34,8 +34,7 @@ class ListedContainer:
     container: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     id: str
     owner: ListedContainer
     state: str

@@ -8,7 +8,8 @@ and, in runc before 1.0.0-rc91, `what failed caused "cause"` with the quotes of 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 READ_FIRST = 12 * 1024
 READ_LAST = 4 * 1024
@@ -18,8 +19,7 @@ wrappers stand at the beginning and the cause at the end."""
 MAX_LAYERS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Unwrapped:
+class Unwrapped(Struct, frozen=True):
     """`layers` are the wrappers as they stood, outermost first; `chain` is all of it, unquoted, on one line; `words` is
     the chain without what users named: pods, namespaces, images, paths, commands."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.runtime_errors import normalise
 from kubectl_memdoctor.finding import Evidence
@@ -13,8 +14,7 @@ from kubectl_memdoctor.objects import Event
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class EventGroup:
+class EventGroup(Struct, frozen=True):
     """Events of one reason whose messages differ only in ids. `message` is the newest one's."""
 
     type: str

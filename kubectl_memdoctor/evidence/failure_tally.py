@@ -7,12 +7,13 @@ ends in the middle of a failure.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Generic, TypeVar
+
+from msgspec import Struct, structs
 
 from kubectl_memdoctor.evidence.error_layers import readable_part
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
@@ -25,8 +26,7 @@ RECENT_IDS = 1000
 """All lines about one sandbox stand close together: an id that is not among the recent ones is a new one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PodName:
+class PodName(Struct, frozen=True):
     """What a log calls a pod; any part may be missing."""
 
     namespace: str = ""
@@ -142,7 +142,7 @@ class FailureTally:
 def shortened(line: LogLine) -> LogLine:
     """The line as it stands; of one of hostile length, both ends."""
     text = readable_part(line.text)
-    return line if text == line.text else dataclasses.replace(line, text=text)
+    return line if text == line.text else structs.replace(line, text=text)
 
 
 _SANDBOX_ID = re.compile(r'(?:\bsandbox (?:container )?(?:task )?\\{0,4}"|/)([0-9a-f]{64})(?![0-9a-f])')

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.allocation_tally import AllocationTally
 from kubectl_memdoctor.evidence.failure_tally import shortened

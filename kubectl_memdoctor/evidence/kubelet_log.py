@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cgroup_path import Level, read_cgroup_path
 from kubectl_memdoctor.evidence.container_listing import ID_LETTERS, ListedContainer
@@ -67,8 +69,7 @@ _EVENT_UID = re.compile(r'\bID"?: ?"?([\w-]{1,64})')
 _EVENT_CONTAINER = re.compile(r'\bData"?: ?"?([0-9a-f]{64})\b')
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failure(Struct, frozen=True):
     """`kind` is one kind of line about a failure."""
 
     kind: str

@@ -11,13 +11,14 @@ import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
 from kubectl_memdoctor.evidence.log_times import (
@@ -84,8 +85,7 @@ class _Inside(Enum):
     NOTHING = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(Struct, frozen=True):
     """`name` is the format's, `rest` what is within."""
 
     name: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Writer(StrEnum):
@@ -20,8 +21,7 @@ class Writer(StrEnum):
     UNKNOWN = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """`text` is the writer's own message, without time, host, program and printk prefixes.
 
     `time` is aware; where the log names no zone it is the node's local time written down as UTC, and `zone_known` is

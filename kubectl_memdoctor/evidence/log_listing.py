@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.log_line import Writer
 
@@ -32,8 +33,7 @@ _NAME = re.compile(rf"({'|'.join(map(re.escape, WRITERS))})(?:[.-](\d{{1,8}}))?(
 _DAY = len("20261122")
 
 
-@dataclass(frozen=True, slots=True)
-class LogFile:
+class LogFile(Struct, frozen=True):
     """`kern.log`, `kern.log.1`, `kern.log.2.gz`, `messages-20261122`; `log` is the name without what follows."""
 
     name: str

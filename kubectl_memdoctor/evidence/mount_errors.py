@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.error_layers import readable_part
 
 
-@dataclass(frozen=True, slots=True)
-class MountFailure:
+class MountFailure(Struct, frozen=True):
     volume: str | None
     """The volume's name in the pod's spec."""
     full_file: str | None

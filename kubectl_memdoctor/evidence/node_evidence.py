@@ -7,9 +7,11 @@ aware datetimes. Everything is found by pod uid and container id: names come bac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.log_line import LogLine, Writer
@@ -44,8 +46,7 @@ class VictimKind(StrEnum):
     """A process of a container, or any other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One row of the kernel's task table, or a victim as its kill line describes it."""
 
     pid: int
@@ -56,8 +57,7 @@ class Task:
     oom_score_adj: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KernelKill:
+class KernelKill(Struct, frozen=True):
     """One report of the kernel's OOM killer. `victims` is empty where it found no killable process."""
 
     level: Level
@@ -109,8 +109,7 @@ MOST_TASKS = 20
 MOST_LINES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationFailures:
+class AllocationFailures(Struct, frozen=True):
     """How often the kernel got no memory for itself that it would have charged to one cgroup (SLUB's reports before
     5.9, which name it). Nothing is killed then. Whether it was the cgroup's limit that was in the way or one above it,
     the lines do not say.
@@ -136,8 +135,7 @@ class AllocationFailures:
         return self.cgroup.pod_uid or self.owner_uid
 
 
-@dataclass(frozen=True, slots=True)
-class KubeletOom:
+class KubeletOom(Struct, frozen=True):
     """The kubelet's own note of an OOM event in a cgroup, or ("/") of the node as a whole."""
 
     cgroup: CgroupPath | None
@@ -148,8 +146,7 @@ class KubeletOom:
     line: LogLine | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxFailures:
+class SandboxFailures(Struct, frozen=True):
     """The failing sandboxes of one pod, as kubelet or runtime logged them, counted.
 
     `writer` is whose log it was: the same failure stands in the kubelet's and in the runtime's, so counts of different
@@ -172,8 +169,7 @@ class SandboxFailures:
     lines: tuple[LogLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeOom:
+class RuntimeOom(Struct, frozen=True):
     """The runtime heard of an OOM kill in a container (containerd's TaskOOM, CRI-O's and docker's oom)."""
 
     container_id: str
@@ -183,8 +179,7 @@ class RuntimeOom:
     line: LogLine | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxListing:
+class SandboxListing(Struct, frozen=True):
     """The sandboxes of one pod in `docker ps -a` or `crictl pods`, counted."""
 
     namespace: str
@@ -198,8 +193,7 @@ class SandboxListing:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerCounters:
+class ContainerCounters(Struct, frozen=True):
     """cAdvisor's counters of one container's cgroup (container "" is the pod's own, POD the sandbox's)."""
 
     namespace: str
@@ -220,8 +214,7 @@ class ContainerCounters:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerUsage:
+class ContainerUsage(Struct, frozen=True):
     """A container's use of memory now, as kubelet or metrics API have it. `source` is evidence's: metrics, kubelet."""
 
     namespace: str
@@ -234,8 +227,7 @@ class ContainerUsage:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LogSpan:
+class LogSpan(Struct, frozen=True):
     """How far one log reaches, and whether nothing is missing in between.
 
     `gaps` says in words why a kill may be missing all the same (rate-limited reports, a garbled part, a filter of the
@@ -255,8 +247,7 @@ class LogSpan:
     """When it was read on the node itself: since its last line nothing had come until then."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvidence:
+class NodeEvidence(Struct, frozen=True):
     """All that was read, of one node or of several."""
 
     kills: tuple[KernelKill, ...] = ()
@@ -313,8 +304,7 @@ LISTS = (
 """NodeEvidence's fields whose entries are of one node each."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodEvidence:
+class PodEvidence(Struct, frozen=True):
     """The part of a NodeEvidence that is about one pod (by uid; listings and counters also by name), and the spans of
     the logs of its node."""
 

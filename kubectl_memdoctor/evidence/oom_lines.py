@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.node_evidence import Task
 
@@ -32,39 +33,34 @@ LONGEST_COMM = 64
 """TASK_COMM_LEN is 16 bytes, of which /dev/kmsg writes those that do not print as \\xNN."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invoked:
+class Invoked(Struct, frozen=True):
     """The header: `name` asked for memory."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvokerCpuset:
+class InvokerCpuset(Struct, frozen=True):
     """`cpuset` is the last name of the invoker's cgroup, in Kubernetes its container's."""
 
     name: str
     cpuset: str
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """Which process the report's stack is of; `named` begins with its name."""
 
     pid: int
     named: str
 
 
-@dataclass(frozen=True, slots=True)
-class LimitReached:
+class LimitReached(Struct, frozen=True):
     """`task_path` is the cgroup of whom it chose, "" where it found nobody."""
 
     oom_path: str
     task_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """`name` is memory, memory+swap, swap or kmem. `limit_bytes` None: unlimited."""
 
     name: str
@@ -73,35 +69,30 @@ class Counter:
     failcnt: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """Of the cgroup at its limit, and before 5.2 of each one below it."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeMemory:
+class NodeMemory(Struct, frozen=True):
     """The report is about the node's memory as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableHead:
+class TableHead(Struct, frozen=True):
     """The columns after the pid, of which the last is the name; () of the line that announces a table (since 4.19)."""
 
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
+class TableRow(Struct, frozen=True):
     """`rest` is to be split by the table's own head."""
 
     pid: int
     rest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The decision in one line. Paths are "" where the line does not name them, or was cut off before their end."""
 
     oom_path: str = ""
@@ -115,8 +106,7 @@ class Summary:
         return self.pid is not None and bool(self.task_path) and (self.is_global or bool(self.oom_path))
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """Before 5.3. One of its threads or children may be killed in its stead."""
 
     pid: int
@@ -124,64 +114,54 @@ class Chosen:
     is_global: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Killed:
+class Killed(Struct, frozen=True):
     """`is_global` None: the line does not say (before 5.3)."""
 
     task: Task
     is_global: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupKill:
+class GroupKill(Struct, frozen=True):
     """All tasks of the cgroup follow, the first victim among them once more."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class NothingKillable:
+class NothingKillable(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyExiting:
+class AlreadyExiting(Struct, frozen=True):
     """Not killed, since it was on its way out."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reaped:
+class Reaped(Struct, frozen=True):
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportsSuppressed:
+class ReportsSuppressed(Struct, frozen=True):
     """Rate-limited: so many reports had no more than their kill lines."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesLost:
+class MessagesLost(Struct, frozen=True):
     """Messages that never reached the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class PagesRefused:
+class PagesRefused(Struct, frozen=True):
     """The node itself had no free pages of the kind that was asked for; no cgroup's limit has a part in it: a page that
     cannot be charged is given back without a word.
     https://github.com/torvalds/linux/blob/v4.18/mm/page_alloc.c (__alloc_pages_nodemask)"""
 
 
-@dataclass(frozen=True, slots=True)
-class SlabRefused:
+class SlabRefused(Struct, frozen=True):
     """There was no page for a cache of the kernel's, or it could not be charged. The cache's line follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlabCache:
+class SlabCache(Struct, frozen=True):
     """`cgroup` is its last name alone. Before 5.9 each cgroup had caches of its own, named after it.
     https://github.com/torvalds/linux/blob/v4.18/mm/slab_common.c (memcg_create_kmem_cache)"""
 
@@ -344,8 +324,7 @@ def _of_table(text: str) -> OomLine | None:
     return TableHead(tuple(head[1].split())) if head else None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTask:
+class ListedTask(Struct, frozen=True):
     """A row of the table, in pages."""
 
     pid: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level, read_cgroup_path
 from kubectl_memdoctor.evidence.failure_tally import shortened
@@ -81,8 +82,7 @@ class Moment(NamedTuple):
         return self.seconds is None or of.seconds is None or abs(self.seconds - of.seconds) <= seconds
 
 
-@dataclass(slots=True, eq=False)
-class OomReport:
+class OomReport(Struct, eq=False):
     """What is known so far. `last` is the type of its newest line, `decided` who is to be killed."""
 
     caller: str

@@ -3,10 +3,11 @@ known."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
+
+from msgspec import structs
 
 from kubectl_memdoctor.evidence.cgroup_path import CgroupPath, Level
 from kubectl_memdoctor.evidence.failure_tally import sandbox_ids
@@ -81,7 +82,7 @@ def owned_failures(evidence: NodeEvidence) -> Iterator[AllocationFailures]:
     for entry in most.values():
         tied = owners.get(entry.cgroup.container_id, set())
         is_certain = not entry.pod_uid and len(tied) == 1
-        yield dataclasses.replace(entry, owner_uid=next(iter(tied))) if is_certain else entry
+        yield structs.replace(entry, owner_uid=next(iter(tied))) if is_certain else entry
 
 
 def _tied(evidence: NodeEvidence) -> Iterator[tuple[str, str]]:
@@ -152,7 +153,7 @@ class EvidenceIndex:
         boot = self.whole.boots.get(kill.node)
         if kill.time is not None or kill.uptime_seconds is None or boot is None:
             return kill
-        return dataclasses.replace(kill, time=boot + timedelta(seconds=kill.uptime_seconds))
+        return structs.replace(kill, time=boot + timedelta(seconds=kill.uptime_seconds))
 
     def _timed_span(self, span: LogSpan) -> LogSpan:
         boot = self.whole.boots.get(span.node)
@@ -160,7 +161,7 @@ class EvidenceIndex:
             return span
         last = span.first_uptime_seconds if span.last_uptime_seconds is None else span.last_uptime_seconds
         first, end = (boot + timedelta(seconds=uptime) for uptime in (span.first_uptime_seconds, last))
-        return dataclasses.replace(span, first=first, last=end)
+        return structs.replace(span, first=first, last=end)
 
     def _kernel_spans(self, node: str, kills: Iterable[KernelKill]) -> Iterator[LogSpan]:
         """Of the pod's node: by its name, or since a kill in this very pod stands in the same log."""

@@ -9,9 +9,10 @@ which mean little without any of these.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from msgspec import Struct
 
 
 class Proof(StrEnum):
@@ -27,8 +28,7 @@ class Proof(StrEnum):
     """Words that nobody here has understood yet: never taken for memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One row. `because` completes "the text proves that, because ..."."""
 
     slug: str

@@ -6,7 +6,8 @@ The text alone never decides what the pod's limit can: the same opaque words wit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.error_layers import readable_part, unwrap
 from kubectl_memdoctor.evidence.runtime_causes import Proof, find_cause
@@ -14,8 +15,7 @@ from kubectl_memdoctor.evidence.runtime_causes import Proof, find_cause
 __all__ = ["Proof", "RuntimeFailure", "normalise", "read_runtime_error"]
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeFailure:
+class RuntimeFailure(Struct, frozen=True):
     """One error text, read. Versions are those of the OCI runtime whose wording it is."""
 
     text: str

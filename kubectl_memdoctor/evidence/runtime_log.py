@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor.evidence.container_listing import ID_LETTERS, SANDBOX, ListedContainer, read_docker_name
 from kubectl_memdoctor.evidence.failure_tally import MOST_PODS, FailureTally, NewestOfEach, PodName, shortened
@@ -53,8 +54,7 @@ _CRIO_NAME = re.compile(r"(?<!\S)k8s_(\S{1,600})")
 _CRIO_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(Struct):
     """One RunPodSandbox of CRI-O's, of which several lines tell something."""
 
     pod: PodName = field(default_factory=PodName)

@@ -10,12 +10,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.node_logs.prefilter import BLOCK_BYTES
 from kubectl_memdoctor.node_logs.recognition import HEAD_BYTES, Kind, recognise
@@ -28,8 +30,7 @@ class CannotReadError(BrokenOffError):
     """The operating system refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogSource:
+class LogSource(Struct, frozen=True):
     """`open` gives the bytes as they are stored, and raises BrokenOffError where they cannot be read. `changed` is when
     they were written last, at the earliest. Parts of one rotated log have the same `series`, oldest first."""
 
@@ -40,8 +41,7 @@ class LogSource:
     series: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NotRead:
+class NotRead(Struct, frozen=True):
     """`problem` is a line for the user; `passed_over` counts files of a folder that are no logs of nodes."""
 
     problem: str = ""
@@ -225,8 +225,7 @@ _ROTATED = re.compile(
 """As logrotate counts (`syslog.2.gz`) or dates (`messages-20261122`); the kubelet dates its own so, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """`number` counts back from the newest part, which has none; parts with a date are older than those without."""
 
     source: LogSource

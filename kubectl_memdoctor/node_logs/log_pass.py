@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.kernel_log import KernelLogReader
 from kubectl_memdoctor.evidence.kubelet_log import KubeletLogReader
@@ -47,8 +48,7 @@ class Readers:
         self.runtime.finish()
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """Where it is in its block, and the number of its first line in the log."""
 
     start: int

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.log_formats import KEPT_OF_LONGER, LONGEST_ENTRY, Framing
 
@@ -17,8 +18,7 @@ BLOCK_BYTES = 64 << 10
 """What is searched at a time: it stays in the processor's cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Whole entries: `data` up to `end`. `left_out`: how many lines the last of them lost, since it was too long."""
 
     data: bytes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import zip_longest
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubectl_memdoctor.evidence.cadvisor import CadvisorReader
 from kubectl_memdoctor.evidence.container_listing import SANDBOX, ListedContainer, listed_ids, read_listing
@@ -32,8 +34,7 @@ _USELESS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FileRead:
+class FileRead(Struct, frozen=True):
     """What one file was. `lines` and `size_bytes` are of its text, unpacked; times as in LogSpan."""
 
     name: str
@@ -47,8 +48,7 @@ class FileRead:
     zone_known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class NodeLogs:
+class NodeLogs(Struct, frozen=True):
     """`problems`: a line for each file, or part of one, that could not be read. `passed_over`: how many files of the
     folders are no logs of nodes."""
 
@@ -79,8 +79,7 @@ def read_stream(
     return reading.finished().evidence
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
+class _Log(Struct, frozen=True):
     """One log, in one part or several: rotated ones go on where the one before them ended."""
 
     series: str

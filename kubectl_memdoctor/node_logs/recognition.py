@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from kubectl_memdoctor.evidence.container_listing import read_listing
 from kubectl_memdoctor.evidence.log_formats import Framing, LineDecoder, framing_of, shortened, writer_of_file
@@ -34,8 +35,7 @@ class Kind(Enum):
     ARCHIVE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(Struct, frozen=True):
     """`format` is a log's, in words; `sample` are its first lines, and `decoder` is for the rest."""
 
     kind: Kind
@@ -76,8 +76,7 @@ def _by_magic(head: bytes) -> Kind | None:
     return next((kind for at, magic, kind in _MAGICS if head.startswith(magic, at)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampled:
+class _Sampled(Struct, frozen=True):
     line: LogLine
     format: str
     names_program: bool

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, cast
+
+from msgspec import Struct
 
 from kubectl_memdoctor.finding import Diagnosis, Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """`width` in terminal columns, None where lines are not folded; `pods`: one row for each pod."""
 
     width: int | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec import structs
 
 from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.finding import Diagnosis, Finding, Report
@@ -34,7 +34,7 @@ def _findings(findings: Sequence[Finding], report: Report, layout: Layout) -> It
     if not findings:
         return
     yield heading("FINDINGS", layout)
-    narrower = dataclasses.replace(layout, width=layout.width - len(INDENT) if layout.width else None)
+    narrower = structs.replace(layout, width=layout.width - len(INDENT) if layout.width else None)
     listed = Diagnosis(msgspec.structs.replace(report, findings=tuple(findings)))
     yield from (f"{INDENT}{line}" for line in table.lines(listed, narrower))
     if findings[0].remedy is not None:

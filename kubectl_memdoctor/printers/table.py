@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.clean import cleaned
@@ -27,8 +28,7 @@ STREAMED_COLUMNS = {"NAMESPACE": 12, "WORKLOAD": 24, "POD": 36, "FINDING": 30, "
 BETWEEN = "  "
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """The findings of one rule on one workload, or on one of its pods; worst first."""
 
     subject: InvolvedObject

@@ -15,17 +15,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import NamespaceContext, NodeContext, PodContext, Trait
 from kubectl_memdoctor.finding import Finding
 from kubectl_memdoctor.objects import Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule as its file declares it."""
 
     name: str

@@ -32,8 +32,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.container_kills import LimitInForce, limit_in_force
@@ -78,16 +79,14 @@ https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/kubelet/images/image_m
 _STRENGTH = (Proof.MEMORY, Proof.NOT_MEMORY, Proof.POSSIBLE, Proof.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failure(Struct, frozen=True):
     """One failed start: where it is written, and what its text proves. `failure` is None for a bare OOM kill."""
 
     evidence: Evidence
     failure: RuntimeFailure | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(Struct, frozen=True):
     confidence: Confidence
     minimum_bytes: int
     reason: str

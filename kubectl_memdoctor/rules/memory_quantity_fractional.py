@@ -22,7 +22,8 @@ Write a whole number with a unit: `300Mi` for mebibytes, `300M` for megabytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import PodContext, Trait
@@ -38,8 +39,7 @@ USES = ()
 SUPERSEDES = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Fraction:
+class _Fraction(Struct, frozen=True):
     name: str | None
     field: str
     field_path: str | None

@@ -27,7 +27,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import PodContext, Trait
@@ -53,8 +54,7 @@ _USED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
+class _Use(Struct, frozen=True):
     """What one container used and had requested, as the kubelet wrote it."""
 
     container: str

@@ -28,11 +28,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import PodContext, Trait
@@ -61,8 +61,7 @@ _FIGURES = re.compile(
 _BELOW_USAGE = re.compile(r"\bbelow current usage \((\d{1,19})\)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stuck:
+class _Stuck(Struct, frozen=True):
     """`field` is where the kubelet says it."""
 
     reason: str
@@ -71,8 +70,7 @@ class _Stuck:
     since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
+class _Difference(Struct, frozen=True):
     """One quantity that is wanted and not in force. `kind` is limits or requests; `container` and `list_name` are empty
     where it is the pod's own."""
 

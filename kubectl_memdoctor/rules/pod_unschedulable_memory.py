@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.context import ClusterContext, PodContext, Trait
 from kubectl_memdoctor.finding import Confidence, Evidence, Finding, Memory, Remedy, Severity
@@ -43,8 +44,7 @@ _SHORT = re.compile(r"(?:(\d{1,6}) )?\bInsufficient memory\b(?!\.?[\w/-])(?: \((
 _NODES = re.compile(r"\b\d{1,6}/(\d{1,6}) nodes are available", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shortage:
+class _Shortage(Struct, frozen=True):
     """On how many of how many nodes memory is short, as far as the scheduler says."""
 
     message: str

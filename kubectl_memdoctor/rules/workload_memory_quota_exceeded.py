@@ -31,10 +31,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import msgspec
+from msgspec import Struct, field
 
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.context import NamespaceContext
@@ -75,8 +75,7 @@ _RANGE = re.compile(
 _OVER_LIMIT = re.compile(r"\bmust be less than or equal to memory limit\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(Struct, frozen=True):
     """Why the API server takes no pod: `headline` completes "its pods are not created: "."""
 
     headline: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from kubectl_memdoctor.cluster.source import AccessError, Source
 from kubectl_memdoctor.cluster.writing import ApiWriter
@@ -25,8 +26,7 @@ INTERRUPTED = "interrupted"
 """The reason where a signal ended the removal as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """One object that a run made."""
 
     resource: Resource[Any]
@@ -39,8 +39,7 @@ class Made:
         return f"{self.resource.kind.lower()}/{self.name}{where}"
 
 
-@dataclass(slots=True)
-class Leftover:
+class Leftover(Struct):
     """What there is of one run. `newest` is when the last of it was made, None when the server does not say."""
 
     serial: str
@@ -70,8 +69,7 @@ class Leftover:
         self.newest = max(times, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Remains:
+class Remains(Struct, frozen=True):
     """What could not be removed: `names` of it, and `reason`, the error's own line; `is_going`: it is deleted, but has
     not gone yet."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kubectl_memdoctor.calibration.manifests import Run, pod
 from kubectl_memdoctor.calibration.nodes import Image

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +101,7 @@ def test_nothing_found() -> None:
 
 
 def test_a_run_that_ended_early_is_not_complete() -> None:
-    assert printed(dataclasses.replace(diagnosis(), is_interrupted=True))["memdoctor_complete"] == [({}, 0)]
+    assert printed(msgspec.structs.replace(diagnosis(), is_interrupted=True))["memdoctor_complete"] == [({}, 0)]
 
 
 def test_series_are_bounded_and_the_worst_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docs.reports import INCIDENT
+from msgspec.structs import replace
 
 from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.commands import node

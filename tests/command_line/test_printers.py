@@ -7,7 +7,6 @@ import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import msgspec
 import pytest
 import wcwidth
 import yaml
+from msgspec.structs import replace
 
 from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.finding import (

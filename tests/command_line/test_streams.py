@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import re
@@ -135,7 +134,7 @@ def test_commands_reach_the_cluster_that_was_looked_at(output: str) -> None:
 
 @pytest.mark.parametrize("flags", [[], ["-o", "json"], ["-o", "jsonl"], ["-o", "page"]])
 def test_an_interrupted_run_says_so_and_has_its_own_exit_code(flags: list[str]) -> None:
-    whole = dataclasses.replace(diagnosis(finding()), is_interrupted=True)
+    whole = msgspec.structs.replace(diagnosis(finding()), is_interrupted=True)
     code, lines, err = ran([], whole, *flags, width=None)
     assert code == 130
     assert lines

@@ -6,11 +6,11 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
 from kubectl_memdoctor.evidence.error_layers import READ_FIRST
 from kubectl_memdoctor.evidence.runtime_causes import CAUSES, LOW_LIMIT, UNKNOWN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import os
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +51,7 @@ def read(*paths: Path) -> NodeLogs:
 
 
 def untimed(kill: KernelKill) -> KernelKill:
-    return dataclasses.replace(kill, time=None, zone_known=True, uptime_seconds=None, node="", lines=())
+    return msgspec.structs.replace(kill, time=None, zone_known=True, uptime_seconds=None, node="", lines=())
 
 
 def kernel_span(evidence: NodeEvidence) -> LogSpan:

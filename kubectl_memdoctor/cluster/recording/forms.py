@@ -7,12 +7,12 @@ longhorn.io, a Job of batch.volcano.sh) is not taken for Kubernetes' own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from kubectl_memdoctor.objects import (
     EVENTS,
@@ -125,8 +125,7 @@ def _core_event(event: EventsEvent) -> Event:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """One way of writing a resource's objects: `written` is decoded, `become` makes the resource's own type of it."""
 
     resource: Resource[Any]
@@ -185,8 +184,7 @@ def inner_lists(array: bytes) -> list[InnerList]:
     return _decoded(array, InnerList)
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """Objects of one form that stand one after the other: from byte `start` to `end` of what the brackets hold.
 
     `form` is None for objects that no rule reads (`objects` are then Heads). `kind` is empty where the objects do not

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.recording.forms import Run
 from kubectl_memdoctor.cluster.recording.texts import Text, refuse
@@ -36,8 +36,7 @@ _NOTED = frozenset({b'"kind"', b'"apiVersion"', b'"message"'})
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """One JSON value of the text. What it says about itself may come after its items."""
 
     kind: str = ""
@@ -66,8 +65,7 @@ class _Outermost(msgspec.Struct, rename="camel", frozen=True):
 _OUTERMOST_DECODER = msgspec.json.Decoder(_Outermost)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Some objects of one document: bytes `start` to `end` of `text`, comma-separated, and what they are."""
 
     document: Document

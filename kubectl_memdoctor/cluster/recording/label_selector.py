@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class SelectorError(Exception):
     """A selector that the API server refuses; the text is in its words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """One part of a selector: a key, an operator (`in`, `notin`, `exists`, `!`, `>` or `<`) and values."""
 
     key: str

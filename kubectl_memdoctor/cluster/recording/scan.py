@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.recording.forms import (
     Form,
@@ -33,8 +34,7 @@ EMPTY_LIST = f"a list of nothing, which does not tell what was asked for: {HOW_T
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """Where some objects of one form lie side by side. `doubles` are the places of those that came before elsewhere."""
 
     text: Text

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.recording.forms import SelectablePod
 from kubectl_memdoctor.cluster.recording.label_selector import Requirement, SelectorError, parse_labels
@@ -17,16 +18,14 @@ from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.objects import EVENTS, PODS, ApiObject, Resource
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRequirement:
+class FieldRequirement(Struct, frozen=True):
     name: str
     read: Callable[[Any], Any]
     value: str
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """Which objects are meant."""
 
     namespace: str | None
