@@ -81,11 +81,26 @@ EVENTS_WANTED: tuple[Callable[[Event], bool], ...] = (
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
 
-FIRST_PODS = 8
-"""So many of the unwell pods of a cluster are looked at before all of its events and nodes have come."""
+FEW_KEPT = 32
+"""The same, of the pods of a cluster that stand out: an API server looks at the events of one namespace only."""
+
+FIRST_PODS = 32
+"""So many of the unwell pods are looked at, each with its own events and node, while the others still pass by."""
+
+OWNER_EVENTS = "reason=FailedCreate"
+"""What a workload's events tell rules."""
+
+NODES_OWN_EVENTS = "involvedObject.kind=Node,type=Warning"
+
+_PASSING = ("Scheduled", "Pulling", "Pulled", "Created", "Started", "AddedInterface", "SuccessfulAttachVolume")
+"""Reasons of every pod's first minute, which no rule waits for."""
+
+PODS_OWN_EVENTS = ",".join(("involvedObject.kind=Pod", *(f"reason!={reason}" for reason in _PASSING)))
+"""What may hold an event of EVENTS_WANTED. An API server looks at all its events for each list that it is asked for, so
+one list with too many in it costs it less than one list a reason."""
 
 FEW_NAMESPACES = 8
-"""Up to so many, the metrics API is asked for one after the other rather than for the whole cluster."""
+"""Up to so many, metrics and events are asked for one after the other rather than for the whole cluster."""
 
 ABOUT_USE = Trait.KILLED | Trait.SEEN_KILLED | Trait.NEAR_LIMIT
 """What makes it worth asking how much a pod used in the past."""
@@ -168,8 +183,9 @@ def diagnose_namespaces(
     Raises AccessError when the pods cannot be read, NotFound when none of the namespaces exists.
     """
     with Reading(source) as reading:
-        surroundings = Surroundings(reading, selection.scopes(), EVENT_SELECTORS, own_minimum(minimum_bytes, measured))
+        surroundings = Surroundings(reading, selection.scopes(), (OWNER_EVENTS,), own_minimum(minimum_bytes, measured))
         nodes = reading.objects(NODES)
+        node_events = _node_events(reading, selection)
         owners = OwnerLookup(reading)
         usage = usage_look.reading(reading)
         near = _near_limit(usage, usage_look, selection)
@@ -178,8 +194,7 @@ def diagnose_namespaces(
         survey = Survey(small_below(minimum_bytes, saved), named=nodes_look.is_asked_for, near=near)
         early = None
         if tell is not None and source.parallel and not (nodes_look.is_asked_for or usage_look.is_asked_for):
-            few = FIRST_PODS if selection.namespaces is None else 0
-            beside = _BesidePods(reading, surroundings, nodes, minimum_bytes, few)
+            beside = _BesidePods(reading, surroundings, minimum_bytes)
             early = EarlyFindings(beside, owners, tell, sums_requests=selection.is_whole_cluster())
         passing = PodPass(reading, selection, survey, progress, early)
         passing.run()
@@ -196,9 +211,10 @@ def diagnose_namespaces(
         all_seen = whole and not passing.is_interrupted and PODS.name not in reading.unreadable
         evidence = ask_nodes(reading, nodes_look, survey.nodes).answer()
         bring_back(reading, survey, evidence, usage_look.near_limit)
+        surroundings.ask_about(survey.kept)
         usage.ask_now(namespaces_of_killed(survey, selection))
         requested = survey.requested if all_seen else None
-        cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence)
+        cluster = surroundings.context(nodes.answer(), requested, minimum_bytes, evidence, node_events.answer())
         cluster = with_usages(cluster, survey.kept, usage, usage_look)
         in_sight = _nodes_in_sight(cluster, survey, whole=whole)
         subjects: list[Subject] = [
@@ -256,6 +272,13 @@ def diagnose_pods(
         looked_at = Summary(len(pods), len(cluster.nodes) or len(survey.nodes), counts(findings))
         report = report_of(surroundings, cluster, survey, looked_at, findings, nodes_look.problems)
         return Diagnosis(report, tuple(map(pod_facts, contexts)), errors)
+
+
+def _node_events(reading: Reading, selection: Selection) -> Asked[list[Event]]:
+    """Of all nodes. Who looks at a few namespaces need not be allowed to read another's events."""
+    if selection.namespaces is not None:
+        return Asked(list, None)
+    return reading.objects(EVENTS, "default", field_selector=NODES_OWN_EVENTS)
 
 
 def own_minimum(minimum_bytes: int | None, measured: tuple[Measurement, ...] | None) -> SavedMinimum | None:
@@ -348,7 +371,7 @@ class Surroundings:
         own: SavedMinimum | None,
     ) -> None:
         """`own`: the user's figures instead of what the cluster has saved."""
-        scopes = tuple(scopes)
+        self._scopes = scopes = tuple(scopes)
         self._reading = reading
         self.origin: Asked[Origin] = reading.start(reading.source.origin)
         self._events: list[Asked[list[Event]]] = [
@@ -362,11 +385,27 @@ class Surroundings:
             Asked(lambda: own, None) if own else reading.start(lambda: saved_minimum(reading.source))
         )
 
-    def are_here(self) -> bool:
-        """Whether `beside_pods` need not wait, but for nodes."""
-        return self.without_events_are_here() and all(asked.is_here() for asked in self._events)
+    def ask_about(self, pods: Sequence[Pod]) -> None:
+        """For the events of these pods, and of no others: a cluster has many, and most tell nothing."""
+        names = {f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in pods}
+        namespaces = sorted({pod.metadata.namespace for pod in pods})
 
-    def without_events_are_here(self) -> bool:
+        def is_wanted(event: Event) -> bool:
+            name = f"{_event_namespace(event)}/{event.involved_object.name}"
+            return name in names and any(tells(event) for tells in EVENTS_WANTED)
+
+        questions: list[tuple[str | None, str]] = [(scope, PODS_OWN_EVENTS) for scope in self._scopes]
+        if self._reading.source.parallel and len(pods) <= FEW_KEPT:
+            questions = [(pod.metadata.namespace, _own_events(pod)) for pod in pods]
+        elif self._reading.source.parallel and len(namespaces) <= FEW_NAMESPACES:
+            questions = [(namespace, PODS_OWN_EVENTS) for namespace in namespaces]
+        self._events += [
+            self._reading.objects(EVENTS, namespace, field_selector=selector, wanted=is_wanted)
+            for namespace, selector in questions
+        ]
+
+    def are_here(self) -> bool:
+        """Whether `beside` need not wait."""
         asked: tuple[Asked[Any], ...] = (*self._limit_ranges, self._runtime_classes, self.saved)
         return all(entry.is_here() for entry in asked)
 
@@ -450,33 +489,21 @@ def _is_about_owner(event: Event) -> bool:
 
 
 class _BesidePods:
-    """For early findings: what surrounds the pods, from lists of all events and nodes, which take their time; for the
-    first few pods already from their own events and nodes, asked for by name."""
+    """For early findings: what surrounds the first few pods, from their own events and nodes, asked for by name."""
 
-    def __init__(
-        self,
-        reading: Reading,
-        surroundings: Surroundings,
-        nodes: Asked[list[Node]],
-        minimum_bytes: int | None,
-        few: int,
-    ) -> None:
+    def __init__(self, reading: Reading, surroundings: Surroundings, minimum_bytes: int | None) -> None:
         self._reading = reading
         self._surroundings = surroundings
-        self._nodes = nodes
         self._minimum_bytes = minimum_bytes
-        self._few = few
         self._asked: dict[str, Asked[tuple[list[Event], list[Node]] | None]] = {}
 
     def ask_about(self, pod: Pod) -> None:
-        if len(self._asked) < self._few and identity(pod) not in self._asked and not self._are_all_here():
+        if len(self._asked) < FIRST_PODS and identity(pod) not in self._asked:
             self._asked[identity(pod)] = self._reading.start(lambda: self._own(pod))
 
     def of(self, pod: Pod) -> ClusterContext | None:
-        if self._are_all_here():
-            return self._surroundings.beside_pods(self._nodes.answer(), self._minimum_bytes)
         asked = self._asked.get(identity(pod))
-        if asked is None or not asked.is_here() or not self._surroundings.without_events_are_here():
+        if asked is None or not asked.is_here() or not self._surroundings.are_here():
             return None
         own = asked.answer()
         if own is None:
@@ -484,20 +511,20 @@ class _BesidePods:
         found = self._surroundings.beside(own[1], self._minimum_bytes, own[0])
         return replace(found, nodes=KnownSoFar(found.nodes), node_events=KnownSoFar({}), owner_events=KnownSoFar({}))
 
-    def _are_all_here(self) -> bool:
-        return self._nodes.is_here() and self._surroundings.are_here()
-
     def _own(self, pod: Pod) -> tuple[list[Event], list[Node]] | None:
-        """Just what is in the lists of all; None where it cannot be had like this."""
-        source, name = self._reading.source, pod.metadata.name
-        selector = f"involvedObject.kind=Pod,involvedObject.name={name}"
+        """Just what the lists of the end hold of it; None where it cannot be had like this."""
+        source = self._reading.source
         try:
-            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=selector)
+            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=_own_events(pod))
             found = [event for page in pages for event in page.items]
             nodes = [source.get(NODES, None, pod.spec.node_name)] if pod.spec.node_name else []
         except (Unreadable, NotFound):
             return None
         return [event for is_wanted in EVENTS_WANTED for event in found if is_wanted(event)], nodes
+
+
+def _own_events(pod: Pod) -> str:
+    return f"involvedObject.kind=Pod,involvedObject.name={pod.metadata.name}"
 
 
 class _RoundTwo:

@@ -63,15 +63,17 @@ class Reading:
         label_selector: str = "",
         field_selector: str = "",
         noted_as: str = "",
+        wanted: Callable[[Object], bool] = lambda entry: True,
     ) -> Asked[list[Object]]:
-        """All objects of a list; none, and noted (under the resource's name or `noted_as`), when it cannot be read."""
+        """All `wanted` objects of a list; none, and noted (under the resource's name or `noted_as`), when it cannot be
+        read."""
 
         def ask() -> list[Object]:
             try:
                 pages = self.source.list(
                     resource, namespace, label_selector=label_selector, field_selector=field_selector
                 )
-                return [entry for page in pages for entry in page.items]
+                return [entry for page in pages for entry in page.items if wanted(entry)]
             except Unreadable as unreadable:
                 self.unreadable[noted_as or resource.name] = unreadable.reason
                 return []

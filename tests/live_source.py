@@ -11,7 +11,7 @@ import pytest
 from command_line.memory_source import MemorySource
 
 from kubectl_memdoctor.cluster.source import Page
-from kubectl_memdoctor.objects import PODS, RESOURCES, Object, Resource
+from kubectl_memdoctor.objects import EVENTS, PODS, RESOURCES, Object, Resource
 from kubectl_memdoctor.pod_pass import UNWELL
 
 Answer = TypeVar("Answer")
@@ -39,6 +39,8 @@ class LiveSource:
     ) -> None:
         self.parallel = True
         self.pod_lists: list[str] = []
+        self.event_lists: list[tuple[str | None, str]] = []
+        """Namespace and field selector."""
         self.origin, self.now, self.get = before.origin, before.now, before.get
         self._before = before
         self._later = later or before
@@ -56,6 +58,8 @@ class LiveSource:
         whole = resource is PODS and UNWELL not in field_selector
         if resource is PODS:
             self.pod_lists.append(field_selector)
+        if resource is EVENTS:
+            self.event_lists.append((namespace, field_selector))
         source = self._later if whole else self._before
         pages = source.list(resource, namespace, label_selector=label_selector, field_selector=field_selector)
         found = [entry for page in pages for entry in page.items]

@@ -12,7 +12,18 @@ import pytest
 from command_line.hostile_objects import recorded
 from live_source import KINDS, LiveSource, answer_at_once, answer_whenever, stored
 
-from kubectl_memdoctor.diagnosis import FIRST_PODS, OTHER_PODS, NodeLook, Surroundings, UsageLook, diagnose_namespaces
+from kubectl_memdoctor.diagnosis import (
+    FEW_KEPT,
+    FEW_NAMESPACES,
+    FIRST_PODS,
+    NODES_OWN_EVENTS,
+    OTHER_PODS,
+    OWNER_EVENTS,
+    PODS_OWN_EVENTS,
+    NodeLook,
+    UsageLook,
+    diagnose_namespaces,
+)
 from kubectl_memdoctor.finding import Diagnosis, Finding, Report
 from kubectl_memdoctor.pod_pass import FIRST_PAGES, UNWELL
 from kubectl_memdoctor.selection import Selection
@@ -201,8 +212,12 @@ def failed(item: Item, message: str) -> Item:
     metadata = item["metadata"]
     return {
         "kind": "Event",
-        "metadata": {"name": f"{metadata['name']}.1", "namespace": "made", "uid": f"event-{metadata['name']}"},
-        "involvedObject": {"kind": "Pod", "namespace": "made", "name": metadata["name"], "uid": metadata["uid"]},
+        "metadata": {
+            "name": f"{metadata['name']}.1",
+            "namespace": metadata["namespace"],
+            "uid": f"event-{metadata['name']}",
+        },
+        "involvedObject": {"kind": "Pod", **{key: metadata[key] for key in ("namespace", "name", "uid")}},
         "type": "Warning",
         "reason": "FailedCreatePodSandBox",
         "message": message,
@@ -286,17 +301,41 @@ def test_the_unwell_are_asked_for_first_where_somebody_waits() -> None:
     assert source.pod_lists == [f"spec.nodeName=made-0,{UNWELL}", "spec.nodeName=made-0"]
 
 
-def test_the_first_pods_do_not_wait_for_all_events_and_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_pods_do_not_wait_for_the_events_and_nodes_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are many on a large cluster."""
     answer_at_once(monkeypatch)
     pods = [pod(f"web-{number:02}", "300m") for number in range(FIRST_PODS + 2)]
     items = [NODE, *pods, *(failed(entry, SANDBOX_ERRORS[0]) for entry in pods)]
-    whole = diagnose_namespaces(live(items), EVERYTHING).report
-    monkeypatch.setattr(Surroundings, "are_here", lambda surroundings: False)
     diagnosis, told = streamed(live(items))
     assert told.names == [f"web-{number:02}" for number in range(FIRST_PODS)]
-    assert diagnosis.report == whole
-    assert streamed(live(items), Selection(namespaces=("made",)))[1].names == []
+    assert diagnosis.report == diagnose_namespaces(live(items), EVERYTHING).report
+
+
+OWNERS = (None, OWNER_EVENTS)
+OF_NODES = ("default", NODES_OWN_EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("pods", "namespaces", "asked"),
+    [
+        (0, 1, set()),
+        (1, 1, {("made-0", "involvedObject.kind=Pod,involvedObject.name=web-00")}),
+        (FEW_KEPT + 2, 2, {("made-0", PODS_OWN_EVENTS), ("made-1", PODS_OWN_EVENTS)}),
+        (FEW_KEPT + 2, FEW_NAMESPACES + 1, {(None, PODS_OWN_EVENTS)}),
+    ],
+)
+def test_events_are_asked_for_of_pods_that_stand_out(
+    pods: int, namespaces: int, asked: set[tuple[str | None, str]]
+) -> None:
+    made = [pod(f"web-{number:02}", "300m") for number in range(pods)]
+    for number, entry in enumerate(made):
+        entry["metadata"]["namespace"] = f"made-{number % namespaces}"
+    items = [NODE, WELL, failed(WELL, SANDBOX_ERRORS[0]), *made, *(failed(entry, SANDBOX_ERRORS[0]) for entry in made)]
+    source = live(items)
+    found = diagnose_namespaces(source, EVERYTHING).report.findings
+    assert set(source.event_lists) == {OWNERS, OF_NODES, *asked}
+    confident = [entry for entry in found if any(proof.source == "event" for proof in entry.evidence)]
+    assert len(confident) == pods
 
 
 def test_namespace_by_namespace() -> None:
