@@ -36,12 +36,11 @@ def for_start(limit_text: str | None, minimum_bytes: int) -> Suggestion:
     )
 
 
-def after_oom(limit_bytes: int, usage: Usage | None = None) -> Suggestion:
+def after_oom(limit_bytes: int, observed: Observed | None = None) -> Suggestion:
     """A limit above one (bytes) that was reached: by half, or by what was seen where another limit let more through.
 
     What was seen below the limit is no peak: the limit cut that off.
     """
-    observed = usage.observed() if usage is not None else None
     if observed is not None and observed.bytes > limit_bytes:
         return _above(observed)
     enough = usual_figure(int(limit_bytes * OOM_HEADROOM))

@@ -71,6 +71,16 @@ class Observed(Struct, frozen=True):
     words: str
 
 
+def together(containers: Mapping[str, Observed]) -> Observed | None:
+    """Of all containers of a pod at once; None of none. Each had its peak when it had it, so their sum may never have
+    been in use at one time."""
+    if len(containers) <= 1:
+        return next(iter(containers.values()), None)
+    parts = ", ".join(f"{name} {in_words(seen.bytes)}" for name, seen in containers.items())
+    total = sum(seen.bytes for seen in containers.values())
+    return Observed(total, f"the {in_words(total)} of its containers together ({parts})")
+
+
 class Usage(Struct, frozen=True):
     """What is known of one container of one pod and of its like in the workload's other pods. Sizes are bytes."""
 

@@ -20,6 +20,7 @@ from kubectl_memdoctor.finding import Confidence, Finding, Severity
 from kubectl_memdoctor.node_room import at_least, at_most
 from kubectl_memdoctor.oom_shape import OomShape, Pace, shape_sentences
 from kubectl_memdoctor.rules import rules
+from kubectl_memdoctor.usage import History, Usage
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 APP = "spec.containers{app}"
@@ -871,3 +872,16 @@ def test_any_pod_is_looked_at_without_an_error(pod: dict[str, Any], events: list
         assert shlex.split((found.remedy.command if found.remedy else None) or "true")
     killed = [kill for killer in Killer for entry in killed_containers(subject, killer) for kill in entry.kills]
     assert len(killed) == sum(is_killed(end.terminated) for end in subject.ends)
+
+
+def test_the_pods_limit_leaves_room_for_what_all_its_containers_used() -> None:
+    pod = running_pod(ended(), limit=None, pod_limit="512Mi")
+    pod["spec"]["containers"].append({"name": "cache"})
+    used = {
+        ("shop", "web-0", name): Usage(history=History(max_bytes=mebibytes << 20))
+        for name, mebibytes in (("app", 700), ("cache", 100))
+    }
+    remedy = findings(context(pod, usages=used), "pod-oom-killed")[0].remedy
+    assert remedy is not None
+    assert "the 800Mi of its containers together (app 700Mi, cache 100Mi), and a quarter on top" in remedy.text
+    assert [change.limit for change in remedy.changes] == ["1Gi"]

@@ -49,7 +49,7 @@ def week(mebibytes: int) -> Usage:
     ],
 )
 def test_after_a_kill(limit: int, usage: Usage | None, enough: str, why: str) -> None:
-    suggestion = after_oom(limit * MEBIBYTE, usage)
+    suggestion = after_oom(limit * MEBIBYTE, usage.observed() if usage else None)
     assert (suggestion.quantity, suggestion.why) == (enough, why)
 
 
@@ -81,8 +81,8 @@ USAGES = st.builds(
 
 @given(AMOUNTS, USAGES)
 def test_a_limit_that_was_reached_is_always_raised(limit: int, usage: Usage) -> None:
-    suggested = quantity.value(after_oom(limit, usage).quantity)
     observed = usage.observed()
+    suggested = quantity.value(after_oom(limit, observed).quantity)
     assert suggested > limit
     assert suggested >= usual_bytes(observed.bytes * 1.25) if observed and observed.bytes > limit else True
 

@@ -19,11 +19,13 @@ from kubectl_memdoctor.usage import (
     History,
     Measured,
     NearLimit,
+    Observed,
     Usage,
     bar,
     in_words,
     near_by_counters,
     percent,
+    together,
     usages,
 )
 from kubectl_memdoctor.workload_pods import WorkloadPods, workload_pods
@@ -368,3 +370,21 @@ SMALLER = [{"name": "app", "resources": {"limits": {"memory": "200Mi"}}}]
 )
 def test_who_is_near_the_limit(found: Pod, used: int, near: bool) -> None:
     assert NearLimit(0.9, {("shop", OWN): {"app": used * MEBIBYTE}}).shows(found) == near
+
+
+APP, CACHE = Observed(300 * MEBIBYTE, "the peak of 300Mi"), Observed(100 * MEBIBYTE, "the 100Mi in use now")
+
+
+@pytest.mark.parametrize(
+    ("containers", "seen"),
+    [
+        ({}, None),
+        ({"app": APP}, APP),
+        (
+            {"app": APP, "cache": CACHE},
+            Observed(400 * MEBIBYTE, "the 400Mi of its containers together (app 300Mi, cache 100Mi)"),
+        ),
+    ],
+)
+def test_the_use_of_a_pods_containers_together(containers: dict[str, Observed], seen: Observed | None) -> None:
+    assert together(containers) == seen

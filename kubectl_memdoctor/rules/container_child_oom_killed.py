@@ -150,7 +150,7 @@ def _remedy(killed: KilledContainer) -> Remedy:
 def _raise_limit(name: str, limit: LimitInForce | None, usage: Usage | None) -> Remedy:
     if limit is None or (limit.of_pod and limit.source is not LimitSource.POD):
         return Remedy(text="Look at how many processes it runs side by side, and at what each of them needs.")
-    enough = after_oom(limit.bytes, None if limit.of_pod else usage)
+    enough = after_oom(limit.bytes, usage.observed() if usage and not limit.of_pod else None)
     container = None if limit.of_pod else name
     advice = f"Raise the limit to {enough.quantity}, or let the container run fewer processes side by side."
     return Remedy(

@@ -53,7 +53,7 @@ def find(pod: PodContext) -> Iterator[Finding]:
 
 
 def _finding(killed: KilledContainer, limit: LimitInForce) -> Finding:
-    enough = after_oom(limit.bytes, killed.usage)
+    enough = after_oom(limit.bytes, killed.usage.observed() if killed.usage else None)
     return Finding(
         rule="container-oom-killed",
         severity=Severity.CRITICAL if killed.keeps_dying() else Severity.WARNING,

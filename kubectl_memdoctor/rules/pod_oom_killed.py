@@ -33,6 +33,7 @@ from kubectl_memdoctor.objects import EVENTS, NODE_PROXY, PODS
 from kubectl_memdoctor.oom_shape import raising_advice, shape_sentences
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.suggested_limit import after_oom
+from kubectl_memdoctor.usage import Observed, together
 
 SCOPE = PodContext
 TRAITS = Trait.KILLED
@@ -76,6 +77,11 @@ def _details(killed: KilledContainer, limit: LimitInForce) -> Iterator[str]:
 def _remedy(killed: KilledContainer, limit: LimitInForce) -> Remedy:
     if limit.source is not LimitSource.POD:
         return Remedy(text="It shares the pod's memory: use a smaller tool, or debug a copy of the pod.")
-    enough = after_oom(limit.bytes).quantity
-    advice = raising_advice(killed.shape(), enough).replace("its limit", "the pod's limit", 1)
-    return Remedy(text=advice, changes=(MemoryChange(limit=enough),))
+    enough = after_oom(limit.bytes, _seen_together(killed.pod))
+    advice = raising_advice(killed.shape(), enough.quantity).replace("its limit", "the pod's limit", 1)
+    return Remedy(text=f"{advice} {enough.why}".rstrip(), changes=(MemoryChange(limit=enough.quantity),))
+
+
+def _seen_together(pod: PodContext) -> Observed | None:
+    found = ((entry.name, pod.usage(entry.name)) for entry in pod.pod.spec.containers)
+    return together({name: seen for name, usage in found if usage and (seen := usage.observed())})
