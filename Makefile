@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full lab lint docs bench goldens clean
+.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full fuzz lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -47,6 +47,11 @@ test-node-full: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m node.matrix
 	PYTHONPATH=tests NODE_FULL=1 $(BIN)/python -m node.enclosure $(BIN)/pytest -q tests/node/test_kills.py
 	$(MAKE) goldens
+
+# Coverage-guided, for ten minutes: on Linux, with a Python that atheris is built for (3.11 to 3.13).
+fuzz: $(VENV)/installed-test
+	$(BIN)/pip install -q -e '.[fuzz]'
+	PYTHONPATH=tests $(BIN)/python -m fuzz.node_log -max_total_time=600
 
 # Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
 # LAB_FULL=1 measures every runtime on every kind of machine; `rm -r tests/lab/measured` first measures all anew.

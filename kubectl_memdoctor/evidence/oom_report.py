@@ -197,7 +197,8 @@ class OomReport(Struct, eq=False):
             self.lines.append(shortened(line))
 
     def list_task(self, task: ListedTask) -> None:
-        if len(self.listed) >= MOST_LISTED:
+        """Of one pid the first row counts: a damaged log has others."""
+        if len(self.listed) >= MOST_LISTED or task.pid in self.listed:
             return
         self.listed[task.pid] = task.total_vm
         entry = (task.rss, -len(self.listed), task)

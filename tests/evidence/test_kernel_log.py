@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, zip_longest
 
 import pytest
+from msgspec import structs
 
 from kubectl_memdoctor.evidence import allocation_tally, kept_kills
 from kubectl_memdoctor.evidence.cgroup_path import Level
@@ -459,7 +460,7 @@ def test_a_warning_within_a_report(kernel: Kernel, oom: Oom) -> None:
     for place in range(1, len(lines)):
         kill = only_kill(read_texts(lines[:place], FOREIGN, lines[place:]))
         assert [line.text for line in kill.lines] == [line.text for line in clean.lines]
-        assert replace(kill, lines=clean.lines, uptime_seconds=clean.uptime_seconds) == clean
+        assert structs.replace(kill, lines=clean.lines, uptime_seconds=clean.uptime_seconds) == clean
 
 
 # What single lines say
@@ -566,7 +567,7 @@ def test_other_lines_are_no_kills(text: str) -> None:
 
 
 def test_other_writers_are_not_read() -> None:
-    assert read(replace(line, writer=Writer.KUBELET) for line in logged(report(NEW, Oom()))).kills == ()
+    assert read(structs.replace(line, writer=Writer.KUBELET) for line in logged(report(NEW, Oom()))).kills == ()
 
 
 @pytest.mark.parametrize(
@@ -759,7 +760,7 @@ def test_a_report_without_an_end_closes() -> None:
     assert not reader.is_open
     timed, late = logged([header_line, "later"])
     reader.read(timed)
-    reader.read(replace(late, uptime_seconds=2000.0))
+    reader.read(structs.replace(late, uptime_seconds=2000.0))
     assert not reader.is_open
 
 
@@ -787,7 +788,7 @@ def test_first_and_newest_kills_are_kept() -> None:
     kept = KeptKills()
     kill = make_kill(UID, CID, 0)
     for number in range(1000):
-        kept.add(replace(kill, failcnt=number))
+        kept.add(structs.replace(kill, failcnt=number))
     assert [kill.failcnt for kill in kept.kills] == [0, 1, *range(994, 1000)]
     assert kept.counts == {KillKey(UID, CID, Level.POD): 1000}
 
@@ -799,7 +800,7 @@ def test_a_loop_of_sandboxes_does_not_push_out_the_other_pods(monkeypatch: pytes
     loop = make_kill(UID, CID, 1)
     assert loop.task_cgroup is not None
     for number in range(5000):
-        kept.add(replace(loop, task_cgroup=replace(loop.task_cgroup, container_id=f"{number:064x}")))
+        kept.add(structs.replace(loop, task_cgroup=structs.replace(loop.task_cgroup, container_id=f"{number:064x}")))
     assert sum(kill.pod_uid == OTHER_UID for kill in kept.kills) == 1
     ids = [int(kill.container_id, 16) for kill in kept.kills if kill.pod_uid == UID]
     assert ids == [*range(8), *range(5000 - 24, 5000)]
@@ -815,7 +816,7 @@ def test_the_pods_killed_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kill.task_cgroup is not None
     for number in range(100):
         uid = f"{number:08x}-0000-4000-8000-000000000000"
-        kept.add(replace(kill, task_cgroup=replace(kill.task_cgroup, pod_uid=uid)))
+        kept.add(structs.replace(kill, task_cgroup=structs.replace(kill.task_cgroup, pod_uid=uid)))
     assert [kill.pod_uid[:8] for kill in kept.kills] == [f"{number:08x}" for number in range(90, 100)]
     assert sum(kept.counts.values()) == 100
 
@@ -872,3 +873,16 @@ def test_a_log_of_which_only_some_words_were_kept(kernel: Kernel) -> None:
         assert (first.pod_uid, second.pod_uid) in {(UID, OTHER_UID), ("", "")}
         if kernel.task_in or words != "killed":
             assert (first.pod_uid, second.pod_uid) == (UID, OTHER_UID)
+
+
+def test_a_pid_that_is_listed_twice() -> None:
+    """By a line that was written over: the first row counts."""
+    lines = logged(report(NEW, Oom()))
+    rows = [line for line in lines if re.match(r"\[ *\d+\] +\d", line.text)]
+    assert rows
+    twice = [copy for line in lines for copy in ([line, again(line)] if line in rows else [line])]
+    assert [kill.tasks for kill in read(twice).kills] == [kill.tasks for kill in read(lines).kills]
+
+
+def again(row: LogLine) -> LogLine:
+    return structs.replace(row, text=f"{row.text}y")
