@@ -22,9 +22,10 @@ from kubectl_memdoctor.flags import (
 )
 from kubectl_memdoctor.opening import IN_CLUSTER, KubeContexts, Opened
 from kubectl_memdoctor.outcome import Outcome
+from kubectl_memdoctor.pod_pass import GoOn
 from kubectl_memdoctor.pod_pass import Progress as Passed
 from kubectl_memdoctor.screen import Progress, Screen
-from kubectl_memdoctor.side_by_side import SideBySide, State
+from kubectl_memdoctor.side_by_side import Hooks, SideBySide, State
 
 OF_EACH_CLUSTER = frozenset(
     {"as", "as-group", "as-uid", "as-user-extra", "disable-compression", "kubeconfig", "namespace", "request-timeout"}
@@ -33,7 +34,7 @@ OF_EACH_CLUSTER = frozenset(
 not be sent to another."""
 MOST_NAMES = 3
 
-Diagnose = Callable[[Opened, Passed, Tell | None], Diagnosis]
+Diagnose = Callable[[Opened, Passed, Tell | None, GoOn], Diagnosis]
 
 
 def refuse_mixtures(line: CommandLine) -> None:
@@ -61,8 +62,8 @@ def run_on_contexts(line: CommandLine, screen: Screen, diagnose: Diagnose) -> in
     outcome = Outcome(line, screen, output="table")
     watcher = _Printing(outcome, Progress(screen))
 
-    def look(found: Opened, progress: Passed, tell: Tell) -> Diagnosis:
-        return diagnose(found, progress, tell if outcome.streams else None)
+    def look(opened: Opened, hooks: Hooks) -> Diagnosis:
+        return diagnose(opened, hooks.progress, hooks.tell if outcome.streams else None, hooks.go_on)
 
     try:
         found = SideBySide(contexts.names, contexts.open, look).run(watcher)

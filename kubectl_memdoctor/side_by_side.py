@@ -20,7 +20,7 @@ from kubectl_memdoctor.clusters_report import Look, in_context, of_context
 from kubectl_memdoctor.early_findings import Tell
 from kubectl_memdoctor.exit_code import CouldNotLook
 from kubectl_memdoctor.finding import Diagnosis, Finding
-from kubectl_memdoctor.pod_pass import Progress
+from kubectl_memdoctor.pod_pass import GoOn, Progress
 
 Reached = TypeVar("Reached")
 
@@ -56,6 +56,15 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is to be called while one cluster is looked at, in the thread that does so."""
+
+    progress: Progress
+    tell: Tell
+    go_on: GoOn
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     findings: tuple[Finding, ...]
     now: datetime
@@ -76,11 +85,10 @@ class SideBySide(Generic[Reached]):
         self,
         contexts: Sequence[str],
         reach: Callable[[str], Reached],
-        diagnose: Callable[[Reached, Progress, Tell], Diagnosis],
+        diagnose: Callable[[Reached, Hooks], Diagnosis],
     ) -> None:
-        """`reach` finds out whether the cluster of a context answers. What `diagnose` is given may end it by raising
-        KeyboardInterrupt. Both are called in other threads; what they raise of CouldNotLook and OSError is the reason
-        why that cluster is not checked, anything else ends the whole."""
+        """`reach` finds out whether the cluster of a context answers. Both are called in other threads; what they raise
+        of CouldNotLook and OSError is the reason why that cluster is not checked, anything else ends the whole."""
         self._contexts = tuple(contexts)
         self._reach = reach
         self._diagnose = diagnose
@@ -99,17 +107,22 @@ class SideBySide(Generic[Reached]):
         for _ in range(min(REACHED_AT_ONCE, len(self._contexts))):
             threading.Thread(target=self._work, daemon=True).start()
         looks: dict[str, Look] = {}
-        while self._has_to_come(looks):
-            try:
-                self._hear(looks, watcher)
-            except KeyboardInterrupt:
-                if not self._stop():
-                    break
+        while not self._is_heard(looks, watcher):
+            pass
         left = (Look(context, reason=INTERRUPTED) for context in self._contexts if context not in looks)
         looks |= {look.context: look for look in left}
         if self._stops and not any(look.diagnosis for look in looks.values()):
             raise KeyboardInterrupt
         return Looks(tuple(looks[context] for context in self._contexts), self._stops)
+
+    def _is_heard(self, looks: dict[str, Look], watcher: Watcher) -> bool:
+        """Whether there is nothing left to wait for; False where an interrupt has changed what that is."""
+        try:
+            while self._has_to_come(looks):
+                self._hear(looks, watcher)
+        except KeyboardInterrupt:
+            return not self._stop()
+        return True
 
     def _has_to_come(self, looks: dict[str, Look]) -> bool:
         with self._lock:
@@ -190,13 +203,11 @@ class SideBySide(Generic[Reached]):
 
         def tell(findings: Sequence[Finding], now: datetime) -> None:
             self._said.put(_Found(tuple(map(placed, findings)), now))
-            self._go_on()
 
         def progress(pods: int, remaining: int | None) -> None:
             self._pods[context] = pods
-            self._go_on()
 
-        diagnosis = self._diagnose(reached, progress, tell)
+        diagnosis = self._diagnose(reached, Hooks(progress, tell, self._go_on))
         return of_context(context, diagnosis, map(placed, diagnosis.report.findings))
 
 

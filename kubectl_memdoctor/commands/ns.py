@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.finding import Diagnosis, Finding
     from kubectl_memdoctor.measured_minimum import Measurement
     from kubectl_memdoctor.opening import Opened
+    from kubectl_memdoctor.pod_pass import GoOn
     from kubectl_memdoctor.pod_pass import Progress as Passed
 
 USAGE = "ns [NAME...] [--all] [options]"
@@ -122,7 +123,7 @@ class _Look:
     minimum: int | None
     measured: tuple[Measurement, ...] | None
 
-    def at(self, found: Opened, progress: Passed, tell: Tell | None) -> Diagnosis:
+    def at(self, found: Opened, progress: Passed, tell: Tell | None, go_on: GoOn | None = None) -> Diagnosis:
         from kubectl_memdoctor.diagnosis import diagnose_namespaces
         from kubectl_memdoctor.opening import node_look, usage_look
         from kubectl_memdoctor.selection import Selection
@@ -142,6 +143,7 @@ class _Look:
             usage_look=usage_look(line, found.source),
             progress=progress,
             tell=tell,
+            go_on=go_on,
         )
 
 
