@@ -29,17 +29,19 @@ from kubectl_memdoctor.objects import NAMESPACES
 class Look:
     """What came of one context: a diagnosis of its cluster, or the reason why there is none.
 
-    `missing` are the lines about namespaces that do not exist there, where that is the reason.
+    `missing` are the lines about namespaces that do not exist there, where that is the reason; `told` are findings that
+    were shown before the cluster went away, and stay true.
     """
 
     context: str
     diagnosis: Diagnosis | None = None
     reason: str = ""
     missing: tuple[str, ...] = ()
+    told: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return self.diagnosis.report.findings if self.diagnosis else ()
+        return self.diagnosis.report.findings if self.diagnosis else self.told
 
 
 def in_context(finding: Finding, context: str) -> Finding:
@@ -61,7 +63,7 @@ def merged(looks: Sequence[Look], *, is_interrupted: bool = False) -> Diagnosis:
     report = ClustersReport(
         clusters=clusters,
         taken_at=max(cluster.taken_at for cluster in clusters),
-        summary=_sum(cluster.summary for cluster in clusters),
+        summary=_sum((cluster.summary for cluster in clusters), findings),
         findings=tuple(findings),
         not_checked=tuple(entry for look in looks for entry in _not_checked(look, nowhere)),
     )
@@ -81,14 +83,13 @@ def _checked(context: str, diagnosis: Diagnosis) -> CheckedCluster:
     )
 
 
-def _sum(summaries: Iterable[Summary]) -> Summary:
+def _sum(summaries: Iterable[Summary], findings: Iterable[Finding]) -> Summary:
     pods = nodes = 0
-    counts: Counter[str] = Counter({str(severity): 0 for severity in SEVERITIES})
     for summary in summaries:
         pods += summary.pods
         nodes += summary.nodes
-        counts.update(summary.findings)
-    return Summary(pods, nodes, dict(counts))
+    counts = Counter(finding.severity for finding in findings)
+    return Summary(pods, nodes, {str(severity): counts[severity] for severity in SEVERITIES})
 
 
 def _missing(look: Look) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ class SideBySide(Generic[Reached]):
         self._begun: list[str] = []
         self._looked_at: set[str] = set()
         self._pods = dict.fromkeys(contexts, 0)
+        self._told: dict[str, tuple[Finding, ...]] = {}
         self._stops = False
 
     def run(self, watcher: Watcher) -> Looks:
@@ -109,7 +110,7 @@ class SideBySide(Generic[Reached]):
         looks: dict[str, Look] = {}
         while not self._is_heard(looks, watcher):
             pass
-        left = (Look(context, reason=INTERRUPTED) for context in self._contexts if context not in looks)
+        left = (self._failed(context, INTERRUPTED) for context in self._contexts if context not in looks)
         looks |= {look.context: look for look in left}
         if self._stops and not any(look.diagnosis for look in looks.values()):
             raise KeyboardInterrupt
@@ -176,14 +177,17 @@ class SideBySide(Generic[Reached]):
                 self._begin(context)
                 return self._diagnosed(context, reached)
         except KeyboardInterrupt:
-            return Look(context, reason=INTERRUPTED)
+            return self._failed(context, INTERRUPTED)
         except NotFound as error:
             lines = tuple(str(error).splitlines())
-            return Look(context, reason=_reason(lines), missing=lines)
+            return self._failed(context, _reason(lines), missing=lines)
         except CouldNotLook as error:
-            return Look(context, reason=_reason(str(error).splitlines()))
+            return self._failed(context, _reason(str(error).splitlines()))
         except OSError as error:
-            return Look(context, reason=str(error.strerror or error))
+            return self._failed(context, str(error.strerror or error))
+
+    def _failed(self, context: str, reason: str, missing: tuple[str, ...] = ()) -> Look:
+        return Look(context, reason=reason, missing=missing, told=self._told.get(context, ()))
 
     def _begin(self, context: str) -> None:
         with self._lock:
@@ -202,7 +206,9 @@ class SideBySide(Generic[Reached]):
             return told.setdefault(id(finding), (finding, in_context(finding, context)))[1]
 
         def tell(findings: Sequence[Finding], now: datetime) -> None:
-            self._said.put(_Found(tuple(map(placed, findings)), now))
+            found = tuple(map(placed, findings))
+            self._told[context] = (*self._told.get(context, ()), *found)
+            self._said.put(_Found(found, now))
 
         def progress(pods: int, remaining: int | None) -> None:
             self._pods[context] = pods

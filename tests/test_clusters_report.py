@@ -77,6 +77,15 @@ def test_a_cluster_that_could_not_be_looked_at_is_not_checked() -> None:
     assert (found.errors, found.is_interrupted) == ((), False)
 
 
+def test_what_was_shown_of_a_cluster_before_it_went_away_counts() -> None:
+    shown = in_context(finding(), "b")
+    found = merged([look("a"), Look("b", reason="it is down", told=(shown,))])
+    assert found.report.findings == (shown,)
+    assert found.report.summary.findings["critical"] == 1
+    assert [entry.cluster.context for entry in report_of(found).clusters] == ["a"]
+    assert [entry.context for entry in found.report.not_checked] == ["b"]
+
+
 def test_where_none_could_be_looked_at_there_is_no_report() -> None:
     with pytest.raises(CouldNotLook, match=r"^a: it is down\nb: no credentials$"):
         merged([Look("a", reason="it is down"), Look("b", reason="no credentials")])

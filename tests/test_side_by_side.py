@@ -101,6 +101,17 @@ def test_what_was_told_early_is_the_very_finding_of_the_end() -> None:
     assert (look.findings[0].context, early.context) == ("a", None)
 
 
+def test_what_was_told_before_a_cluster_went_away_is_kept() -> None:
+    def diagnose(reached: str, hooks: Hooks) -> Diagnosis:
+        hooks.tell((finding("x"),), NOW)
+        hooks.tell((finding("y"),), NOW)
+        raise AccessError("error: it is gone")
+
+    (look,) = SideBySide(("a",), named, diagnose).run(Told()).looks
+    assert (look.diagnosis, look.reason) == (None, "it is gone")
+    assert [(entry.context, entry.involved_object.name) for entry in look.findings] == [("a", "x"), ("a", "y")]
+
+
 @pytest.mark.parametrize(
     ("error", "reason", "missing"),
     [

@@ -54,6 +54,9 @@ class ExecCredential(Struct, frozen=True, rename="camel"):
     status: ExecCredentialStatus | None = None
 
 
+_CREDENTIAL_DECODER = msgspec.json.Decoder(ExecCredential)
+
+
 class ExecPlugin:
     """Runs a plugin when credentials are first needed, have expired, or were refused; several threads share one run."""
 
@@ -206,7 +209,7 @@ def _credentials(output: bytes, api_version: str) -> Credentials:
 
 def _decode(output: bytes) -> ExecCredential:
     try:
-        return msgspec.json.decode(output, type=ExecCredential)
+        return _CREDENTIAL_DECODER.decode(output)
     except msgspec.ValidationError:
         raise _failure("decoding stdout: the plugin printed no valid ExecCredential") from None
     except msgspec.DecodeError:
