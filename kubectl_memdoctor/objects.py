@@ -442,9 +442,9 @@ class RawList(ApiObject, frozen=True, gc=False):
 
 
 BUILDING = Lock()
-"""One decoder is built at a time; decoding to a type for the first time builds one as well. msgspec shows what it knows of
-a struct to other threads before it knows all of it: a decoder that another thread builds with that crashes the program
-when it decodes."""
+"""One decoder is built at a time; decoding to a type for the first time builds one as well. msgspec shows what it knows
+of a struct to other threads before it knows all of it: a decoder that another thread builds with that crashes the
+program when it decodes."""
 
 
 @cache
