@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -115,4 +115,4 @@ def _not_checked(look: Look, nowhere: Sequence[str]) -> Iterator[NotChecked]:
 def of_context(context: str, diagnosis: Diagnosis, findings: Iterable[Finding]) -> Look:
     """`findings` are the diagnosis' own, with their context."""
     report = msgspec.structs.replace(diagnosis.report, findings=tuple(findings))
-    return Look(context, replace(diagnosis, report=report))
+    return Look(context, msgspec.structs.replace(diagnosis, report=report))

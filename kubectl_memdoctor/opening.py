@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from kubectl_memdoctor.cluster.source import Source
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
@@ -91,11 +91,13 @@ class KubeContexts:
 
     def open(self, name: str) -> Opened:
         """Asks for the cluster's version, so that one that does not answer is known early. Raises AccessError."""
+        from dataclasses import replace
+
         from kubectl_memdoctor.cluster.api import ApiServer
         from kubectl_memdoctor.cluster.connection import connection_of
 
         line, lookup = self._line, self._lookup
-        connection = connection_of(lookup, self._config, replace(lookup.flags, context=name))
+        connection = connection_of(lookup, self._config, structs.replace(lookup.flags, context=name))
         source = ApiServer(
             replace(connection, unattended=True), chunk_size=line.number(CHUNK_SIZE), max_qps=line.number(MAX_QPS)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 
 import msgspec
@@ -30,7 +29,7 @@ def look(
     report = msgspec.structs.replace(
         found.report, cluster=Cluster(server=f"https://{context}", version="v1.34.2"), taken_at=NOW + ahead
     )
-    whole = dataclasses.replace(found, report=report, is_interrupted=is_interrupted)
+    whole = msgspec.structs.replace(found, report=report, is_interrupted=is_interrupted)
     return of_context(context, whole, (in_context(entry, context) for entry in findings))
 
 
