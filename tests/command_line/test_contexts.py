@@ -355,7 +355,7 @@ def test_rows_do_not_wait_for_a_slow_cluster(kubeconfig: Callable[..., None], si
         reading, terminal = pty.openpty()
         process = started(stdout=terminal, stderr=terminal)
         shown = until(reading, "waiting for slow ...")
-        assert shown.index("CONTEXT") < shown.index(SICK) < shown.index("1 of 2 clusters done, 2 pods")
+        assert shown.index("CONTEXT") < shown.index(FOUND) < shown.index("1 of 2 clusters done, 2 pods")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         os.close(terminal)
