@@ -59,7 +59,7 @@ from kubectl_memdoctor.objects import (
 )
 from kubectl_memdoctor.owner_lookup import TEMPLATE_HASH_LABEL, OwnerLookup
 from kubectl_memdoctor.pod_facts import pod_facts
-from kubectl_memdoctor.pod_pass import PodPass, Progress, unless_it_exists
+from kubectl_memdoctor.pod_pass import GoOn, PodPass, Progress, unless_it_exists
 from kubectl_memdoctor.reading import Asked, Reading
 from kubectl_memdoctor.rules import rules
 from kubectl_memdoctor.saved_minimum import SavedMinimum, saved_minimum
@@ -176,6 +176,7 @@ def diagnose_namespaces(
     usage_look: UsageLook = NO_USAGE_LOOK,
     progress: Progress = lambda pods, remaining: None,
     tell: Tell | None = None,
+    go_on: GoOn | None = None,
 ) -> Diagnosis:
     """Every pod of the namespaces (None: of the cluster). `measured` on the nodes; None: what the cluster has saved.
     `tell` gets findings of the report while the pods still pass by.
@@ -196,12 +197,12 @@ def diagnose_namespaces(
         if tell is not None and source.parallel and not (nodes_look.is_asked_for or usage_look.is_asked_for):
             beside = _BesidePods(reading, surroundings, minimum_bytes)
             early = EarlyFindings(beside, owners, tell, sums_requests=selection.is_whole_cluster())
-        passing = PodPass(reading, selection, survey, progress, early)
+        passing = PodPass(reading, selection, survey, progress, early, go_on)
         passing.run()
         needed = small_below(minimum_bytes, surroundings.saved.answer().measured)
         if needed > survey.small_below:
             survey = Survey(needed, named=nodes_look.is_asked_for, near=near)
-            passing = PodPass(reading, selection, survey, progress)
+            passing = PodPass(reading, selection, survey, progress, go_on=go_on)
             passing.run()
         if passing.missing and len(passing.missing) == len(selection.scopes()):
             raise NotFound("\n".join(passing.missing))

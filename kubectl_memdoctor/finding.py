@@ -6,6 +6,7 @@ a field that does not apply is absent. docs/report.schema.json describes it. Siz
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -121,6 +122,8 @@ class Remedy(Printed, frozen=True, kw_only=True):
 class Finding(Printed, frozen=True, kw_only=True):
     """One cause on one object. `details` are the sentences under the headline, in reading order."""
 
+    context: str | None = None
+    """Of several clusters, the one that it is about."""
     rule: str
     severity: Severity
     confidence: Confidence
@@ -143,6 +146,7 @@ LOOKED_WITHOUT = " (looked without it)"
 class NotChecked(Printed, frozen=True, kw_only=True):
     """What could not be looked at: `rule` is absent when the resource concerns the run as a whole."""
 
+    context: str | None = None
     rule: str | None = None
     resource: str
     reason: str
@@ -183,6 +187,54 @@ class ReportSummary(Struct, frozen=True, rename="camel", kw_only=True):
     complete: bool
     summary: Summary
     not_checked: tuple[NotChecked, ...] = field(default=())
+
+
+class CheckedCluster(Struct, frozen=True, rename="camel", kw_only=True):
+    """One of several clusters, as far as it was looked at."""
+
+    cluster: Cluster
+    taken_at: datetime
+    complete: bool
+    summary: Summary
+
+
+class ClustersReport(Struct, frozen=True, rename="camel", kw_only=True):
+    """Everything one run found in several clusters; worst finding first, whichever cluster it is in. A cluster that
+    could not be looked at is just a NotChecked of the resource CLUSTER."""
+
+    api_version: str = API_VERSION
+    kind: str = "ClustersReport"
+    clusters: tuple[CheckedCluster, ...]
+    taken_at: datetime
+    summary: Summary
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[NotChecked, ...] = field(default=())
+
+
+class ClustersReportSummary(Struct, frozen=True, rename="camel", kw_only=True):
+    """The last line of `-o jsonl` where several clusters were looked at."""
+
+    api_version: str = API_VERSION
+    kind: str = "ClustersReportSummary"
+    clusters: tuple[CheckedCluster, ...]
+    taken_at: datetime
+    complete: bool
+    summary: Summary
+    not_checked: tuple[NotChecked, ...] = field(default=())
+
+
+AnyReport = Report | ClustersReport
+
+CLUSTER = "cluster"
+"""As the resource of a NotChecked: a whole cluster."""
+
+
+def clock(report: AnyReport) -> Callable[[str | None], datetime]:
+    """What "now" is for a finding of this context: each cluster goes by its own clock."""
+    if isinstance(report, Report):
+        return lambda context: report.taken_at
+    times = {entry.cluster.context: entry.taken_at for entry in report.clusters}
+    return lambda context: times.get(context, report.taken_at)
 
 
 class Termination(Struct, frozen=True):
@@ -297,7 +349,7 @@ class Diagnosis(Struct, frozen=True):
     `errors` are lines for stderr about names that do not exist, while others do.
     """
 
-    report: Report
+    report: AnyReport
     pods: tuple[PodFacts, ...] = ()
     errors: tuple[str, ...] = ()
     nodes: tuple[NodeFacts, ...] = ()

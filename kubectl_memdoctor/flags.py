@@ -93,6 +93,17 @@ SELECTOR = Flag(
 FIELD_SELECTOR = Flag(
     "field-selector", "Only pods with these fields: '=', '==', '!=' (--field-selector spec.nodeName=worker-1)."
 )
+CONTEXTS = Flag(
+    "contexts",
+    "Look at the clusters of these kubeconfig contexts side by side, with commas between their names.",
+    Kind.LIST,
+)
+ALL_CONTEXTS = Flag(
+    "all-contexts",
+    "Look at the clusters of all kubeconfig contexts side by side, each server and user once.",
+    Kind.FLAG,
+    default="false",
+)
 ALL = Flag("all-namespaces", "Look at all namespaces.", Kind.FLAG, short="A", default="false", alias="all")
 FILENAME = Flag(
     "filename",
@@ -210,7 +221,18 @@ LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MAX_QPS, MINIMUM, MIN
 EVERYWHERE = (HELP, VERSION)
 NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, PROMETHEUS_TOKEN_FILE, NEAR_LIMIT)
 CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
-EVERY_FLAG = (*CONNECTION, ALL, PODS, *LOOKING, *REPORTING, *NODE_LOOKING, *CALIBRATING, *EVERYWHERE)
+EVERY_FLAG = (
+    *CONNECTION,
+    CONTEXTS,
+    ALL_CONTEXTS,
+    ALL,
+    PODS,
+    *LOOKING,
+    *REPORTING,
+    *NODE_LOOKING,
+    *CALIBRATING,
+    *EVERYWHERE,
+)
 
 
 class CommandLine(Struct, frozen=True):
@@ -230,6 +252,10 @@ class CommandLine(Struct, frozen=True):
 
     def values(self, flag: Flag) -> tuple[str, ...]:
         return tuple(self.given.get(flag.field, ()))
+
+    def names_contexts(self) -> bool:
+        """Whether several clusters are to be looked at, even where there turns out to be just one."""
+        return CONTEXTS.field in self.given or self.flag(ALL_CONTEXTS)
 
     def connection(self) -> dict[str, Any]:
         """The flags about the connection that were given, by the names of `cluster.kubeconfig.ConnectionFlags`."""

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.clean import clean
 from kubectl_memdoctor.finding import API_VERSION
-from kubectl_memdoctor.objects import Node, Time
+from kubectl_memdoctor.objects import BUILDING, Node, Time
 
 KIND = "SandboxMinimumList"
 CONFIG_MAP_NAMESPACE = "kube-public"
@@ -208,7 +208,8 @@ def _yaml_value(text: bytes, name: str) -> Any:
 
 def _converted(value: Any, type_: Any, name: str) -> Any:
     try:
-        return msgspec.convert(value, type_, strict=False)
+        with BUILDING:
+            return msgspec.convert(value, type_, strict=False)
     except (msgspec.ValidationError, RecursionError) as error:
         raise _refuse(name, _in_words(str(error))) from None
 

@@ -441,9 +441,10 @@ class RawList(ApiObject, frozen=True, gc=False):
     items: tuple[msgspec.Raw, ...] | None = ()
 
 
-_BUILDING = Lock()
-"""One decoder is built at a time. msgspec shows what it knows of a struct to other threads before it knows all of it: a
-decoder that another thread builds with that crashes the program when it decodes."""
+BUILDING = Lock()
+"""One decoder is built at a time; decoding to a type for the first time builds one as well. msgspec shows what it knows
+of a struct to other threads before it knows all of it: a decoder that another thread builds with that crashes the
+program when it decodes."""
 
 
 @cache
@@ -458,7 +459,7 @@ def _list_decoder(item: type[ApiObject]) -> msgspec.json.Decoder[Any]:
         gc=False,
         rename="camel",
     )
-    with _BUILDING:
+    with BUILDING:
         return msgspec.json.Decoder(page)
 
 
@@ -480,7 +481,7 @@ def decode_list(body: bytes | bytearray | memoryview, item: type[Object]) -> tup
 
 @cache
 def _decoder(type_: type[ApiObject]) -> msgspec.json.Decoder[Any]:
-    with _BUILDING:
+    with BUILDING:
         return msgspec.json.Decoder(type_)
 
 

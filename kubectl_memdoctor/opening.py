@@ -8,12 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from kubectl_memdoctor.cluster.source import Source
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
 from kubectl_memdoctor.flags import (
     CHUNK_SIZE,
+    CONTEXTS,
     FILENAME,
     MAX_QPS,
     MINIMUM,
@@ -63,6 +64,53 @@ def open_source(line: CommandLine) -> Opened:
     connection = connect(lookup)
     source = ApiServer(connection, chunk_size=line.number(CHUNK_SIZE), max_qps=line.number(MAX_QPS))
     return Opened(source, connection.namespace)
+
+
+class KubeContexts:
+    """The kubeconfig contexts that --contexts or --all-contexts mean, and the way to the cluster of each."""
+
+    def __init__(self, line: CommandLine, *, by_namespace: bool) -> None:
+        """`by_namespace`: the namespace of a context is what is looked at. Raises AccessError in kubectl's words."""
+        from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
+
+        self._lookup = start(ConnectionFlags(**line.connection()))
+        # Imported while kubectl prints its configuration, and before threads want it.
+        from kubectl_memdoctor.cluster import api  # noqa: F401
+        from kubectl_memdoctor.cluster.connection import configuration
+        from kubectl_memdoctor.cluster.kube_contexts import Distinct, distinct, named
+
+        self._config = configuration(self._lookup)
+        self._line = line
+        names = context_names(line)
+        chosen = (
+            Distinct(named(self._config, names), {}) if names else distinct(self._config, by_namespace=by_namespace)
+        )
+        self.names = chosen.names
+        self.same = chosen.same
+        """Contexts that are left out -> the one that stands for them."""
+
+    def open(self, name: str) -> Opened:
+        """Asks for the cluster's version, so that one that does not answer is known early. Raises AccessError."""
+        from dataclasses import replace
+
+        from kubectl_memdoctor.cluster.api import ApiServer
+        from kubectl_memdoctor.cluster.connection import connection_of
+
+        line, lookup = self._line, self._lookup
+        connection = connection_of(lookup, self._config, structs.replace(lookup.flags, context=name))
+        source = ApiServer(
+            replace(connection, unattended=True), chunk_size=line.number(CHUNK_SIZE), max_qps=line.number(MAX_QPS)
+        )
+        source.origin()
+        return Opened(source, connection.namespace)
+
+
+def context_names(line: CommandLine) -> tuple[str, ...]:
+    """Those of --contexts. Raises UsageError where one is empty."""
+    names = tuple(name for text in line.values(CONTEXTS) for name in text.split(","))
+    if "" in names:
+        raise UsageError(f'invalid argument "{",".join(names)}" for "--{CONTEXTS.name}" flag: a name is empty')
+    return names
 
 
 QUICK_SECONDS = 1.0

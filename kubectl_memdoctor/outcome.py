@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from kubectl_memdoctor.exit_code import COULD_NOT_LOOK, FOUND, INTERRUPTED, NOT_THE_WHOLE, NOTHING_FOUND
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, NotChecked
+from kubectl_memdoctor.finding import SEVERITIES, ClustersReport, Diagnosis, Finding, NotChecked, Report
 from kubectl_memdoctor.flags import (
     ALL,
     CONNECTION,
@@ -27,7 +27,7 @@ from kubectl_memdoctor.flags import (
 )
 from kubectl_memdoctor.printers import Layout, printer, stream
 from kubectl_memdoctor.printers.page import not_checked_sentences
-from kubectl_memdoctor.remedies import addressed
+from kubectl_memdoctor.remedies import addressed, cluster_flags
 from kubectl_memdoctor.screen import Screen, discard
 
 FOR_PROGRAMS = frozenset({"json", "jsonl", "yaml", "prometheus"})
@@ -50,8 +50,14 @@ class Outcome:
         self._line = line
         self._screen = screen
         self._output = line.text(OUTPUT) or output
-        self._flags = "" if line.values(FILENAME) else shlex.join(_cluster_flags(line))
-        self._layout = Layout(screen.width, screen.color, headers=not line.flag(NO_HEADERS), pods=line.flag(PODS))
+        self._flags = [] if line.values(FILENAME) else _cluster_flags(line)
+        self._layout = Layout(
+            screen.width,
+            screen.color,
+            headers=not line.flag(NO_HEADERS),
+            pods=line.flag(PODS),
+            contexts=line.names_contexts(),
+        )
         self._stream = stream(self._output, self._layout)
         self._told: dict[int, Finding] = {}
 
@@ -62,15 +68,19 @@ class Outcome:
 
     def found(self, findings: Sequence[Finding], now: datetime) -> None:
         """Prints some of the report's findings while it is being made."""
-        if self._stream is None:
+        if self._stream is None or not findings:
             return
         self._told.update((id(finding), finding) for finding in findings)
         self._print(self._stream.found(addressed(findings, self._flags), now))
 
+    def untold(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Those that `found` was not given."""
+        return [finding for finding in findings if id(finding) not in self._told]
+
     def end(self, diagnosis: Diagnosis) -> int:
         """Prints what is left to print. Returns the exit code, whether or not the reader stops early (`| head`)."""
         everything = diagnosis.report.findings
-        rest = addressed([finding for finding in everything if id(finding) not in self._told], self._flags)
+        rest = addressed(self.untold(everything), self._flags)
         report = msgspec.structs.replace(diagnosis.report, findings=addressed(everything, self._flags))
         diagnosis = structs.replace(diagnosis, report=report)
         if self._stream is not None:
@@ -113,7 +123,8 @@ def _beside(diagnosis: Diagnosis, line: CommandLine, output: str) -> Iterator[st
 
 def _is_shipped(diagnosis: Diagnosis, line: CommandLine) -> bool:
     """The demo's recording: `pod` does not find it again."""
-    is_recorded = diagnosis.report.cluster.recording is not None and diagnosis.logs is None
+    report = diagnosis.report
+    is_recorded = isinstance(report, Report) and report.cluster.recording is not None and diagnosis.logs is None
     return is_recorded and not line.values(FILENAME)
 
 
@@ -135,9 +146,13 @@ def _totals(diagnosis: Diagnosis, line: CommandLine) -> str:
     looked = f"{_count(summary.pods, 'pod')} on {_count(summary.nodes, 'node')}"
     if diagnosis.logs is not None:
         looked = _count(len(diagnosis.logs.files), "log")
+    clusters = ""
+    if isinstance(report, ClustersReport):
+        clusters = f" in {_count(len(report.clusters), 'cluster')}"
+        looked += clusters
     if not report.findings:
         is_empty = not (summary.pods or diagnosis.nodes or diagnosis.logs)
-        return f"No pods found{_where(line)}." if is_empty else f"Nothing found: looked at {looked}."
+        return f"No pods found{_where(line)}{clusters}." if is_empty else f"Nothing found: looked at {looked}."
     counts = ", ".join(
         f"{summary.findings[severity]} {severity}" for severity in SEVERITIES if summary.findings[severity]
     )
@@ -150,13 +165,13 @@ def _count(number: int, noun: str) -> str:
 
 def _next_step(diagnosis: Diagnosis, line: CommandLine) -> str:
     """Pods that only the logs of nodes tell of, no other command finds."""
-    found = (finding.involved_object for finding in diagnosis.report.findings)
-    worst = next((entry for entry in found if entry.kind == "Pod"), None)
+    worst = next((found for found in diagnosis.report.findings if found.involved_object.kind == "Pod"), None)
     filenames = line.values(FILENAME)
     if worst is None or STANDARD_INPUT in filenames or diagnosis.nodes or diagnosis.logs:
         return "-o page"
-    words = [worst.name, "-n", worst.namespace or "", *(word for name in filenames for word in ("-f", name))]
-    return f"{PROGRAM} pod {shlex.join([*words, *_cluster_flags(line)])}"
+    involved = worst.involved_object
+    words = [involved.name, "-n", involved.namespace or "", *(word for name in filenames for word in ("-f", name))]
+    return f"{PROGRAM} pod {shlex.join([*words, *cluster_flags(worst, _cluster_flags(line))])}"
 
 
 def _cluster_flags(line: CommandLine) -> list[str]:

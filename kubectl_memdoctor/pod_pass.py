@@ -10,6 +10,7 @@ first and is Pending now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 
 from msgspec import Struct, field
@@ -25,6 +26,11 @@ from kubectl_memdoctor.survey import Survey
 Progress = Callable[[int, int | None], None]
 """Called with the pods looked at so far and, where the server says so, how many are still to come."""
 
+GoOn = Callable[[], None]
+"""Called again and again while a page of pods is waited for, in the waiting thread: it raises KeyboardInterrupt where
+they need not pass any longer. Signals come to the main thread only, so another one has to be told."""
+GO_ON_SECONDS = 0.2
+
 UNWELL = "status.phase!=Running,status.phase!=Succeeded"
 """An API server knows the field, and picks out 500 of 100,000 pods in 0.05 s."""
 FIRST_PAGES = 10
@@ -39,6 +45,7 @@ class PodPass(Struct):
     survey: Survey
     progress: Progress
     early: EarlyFindings | None = None
+    go_on: GoOn | None = None
     missing: list[str] = field(default_factory=list)
     is_interrupted: bool = False
     _first: dict[str, Pod] = field(default_factory=dict)
@@ -99,7 +106,27 @@ class PodPass(Struct):
     def _pages(self, namespace: str | None, *conditions: str) -> Iterator[Page[Pod]]:
         selection = self.selection
         fields = ",".join(filter(None, (selection.field_selector, *conditions)))
-        return self.reading.source.list(PODS, namespace, label_selector=selection.label_selector, field_selector=fields)
+        pages = self.reading.source.list(
+            PODS, namespace, label_selector=selection.label_selector, field_selector=fields
+        )
+        return pages if self.go_on is None else _awaited(pages, self.go_on)
+
+
+def _awaited(pages: Iterator[Page[Pod]], go_on: GoOn) -> Iterator[Page[Pod]]:
+    """The pages, fetched in a thread that nobody need wait for."""
+    fetching = ThreadPoolExecutor(1)
+    try:
+        while True:
+            go_on()
+            asked = fetching.submit(next, pages, None)
+            while not wait((asked,), GO_ON_SECONDS).done:
+                go_on()
+            page = asked.result()
+            if page is None:
+                return
+            yield page
+    finally:
+        fetching.shutdown(wait=False)
 
 
 def unless_it_exists(reading: Reading, namespace: str) -> Iterator[str]:

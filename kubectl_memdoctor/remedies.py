@@ -7,6 +7,7 @@ same change as a strategic merge patch of the owner, together with what the owne
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +23,8 @@ from kubectl_memdoctor.objects import Container, LimitRange, Pod, PodSpec
 from kubectl_memdoctor.owners import PodOwner, Revision
 from kubectl_memdoctor.pod_limit import LimitSource, container_memory_limit, is_static
 
+ADDRESSED = re.compile(r"\bkubectl (?=-n |describe )")
+"""A command that goes to a cluster; `kubectl patch --local` goes to none."""
 RECREATED = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
 """Owners that leave a failing pod as it is when their template changes: it must be deleted to come back changed.
 A StatefulSet does so in its default ordered roll-out:
@@ -155,16 +158,22 @@ def _command(owner: PodOwner, pod: Pod, changes: Sequence[MemoryChange], patch: 
     return change
 
 
-def addressed(findings: Sequence[Finding], flags: str) -> tuple[Finding, ...]:
-    """With commands that reach the cluster that `flags` name (`--context=prod`) rather than the current one."""
-    return tuple(_addressed(finding, flags) if flags else finding for finding in findings)
+def addressed(findings: Sequence[Finding], flags: Sequence[str]) -> tuple[Finding, ...]:
+    """With commands that reach the cluster of the finding's context, or else the one that `flags` name
+    (`--context=prod`), rather than the current one."""
+    return tuple(_addressed(finding, shlex.join(cluster_flags(finding, flags))) for finding in findings)
+
+
+def cluster_flags(finding: Finding, flags: Sequence[str]) -> list[str]:
+    """`flags`, and the one that says which of several clusters the finding is about."""
+    return [*flags, *([f"--context={finding.context}"] if finding.context else [])]
 
 
 def _addressed(finding: Finding, flags: str) -> Finding:
-    if finding.remedy is None:
+    if finding.remedy is None or not flags:
         return finding
     command, rollback = (
-        text and text.replace("kubectl -n ", f"kubectl {flags} -n ")
+        text and ADDRESSED.sub(lambda _: f"kubectl {flags} ", text)
         for text in (finding.remedy.command, finding.remedy.rollback)
     )
     remedy = msgspec.structs.replace(finding.remedy, command=command, rollback=rollback)

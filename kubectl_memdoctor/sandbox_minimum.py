@@ -22,7 +22,7 @@ from kubectl_memdoctor import quantity
 from kubectl_memdoctor.evidence.runtime_errors import RuntimeFailure
 from kubectl_memdoctor.finding import Evidence
 from kubectl_memdoctor.measured_minimum import Measurement, Pool, cpus, pool_of
-from kubectl_memdoctor.objects import Node, NodeSystemInfo
+from kubectl_memdoctor.objects import BUILDING, Node, NodeSystemInfo
 from kubectl_memdoctor.runtime_kind import RuntimeKind, is_version, runtime_kind, spans_meet, version_key
 
 ONE_PAGE = 4096
@@ -160,7 +160,9 @@ class Table(_Entry, frozen=True, kw_only=True):
 @cache
 def table() -> Table:
     """Read once, when it is first needed."""
-    return msgspec.json.decode(files(f"{__package__}.data").joinpath("sandbox_minimum.json").read_bytes(), type=Table)
+    text = files(f"{__package__}.data").joinpath("sandbox_minimum.json").read_bytes()
+    with BUILDING:
+        return msgspec.json.decode(text, type=Table)
 
 
 @cache

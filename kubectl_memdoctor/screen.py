@@ -74,12 +74,16 @@ class Progress:
         self._shown = 0
 
     def __call__(self, count: int, remaining: int | None) -> None:
+        of_all = f" of {count + remaining:,}" if remaining else ""
+        self.show(f"looked at {count:,}{of_all} {self._what} ...")
+
+    def show(self, text: str) -> None:
+        """Any other line, as far as the terminal has room for it."""
         now = time.monotonic()
         if not self._shows or now < self._next:
             return
         self._next = now + PROGRESS_EVERY_SECONDS
-        of_all = f" of {count + remaining:,}" if remaining else ""
-        line = f"looked at {count:,}{of_all} {self._what} ..."
+        line = clean(text)[: shutil.get_terminal_size().columns - 1]
         self._err.write("\r" + line.ljust(self._shown))
         self._err.flush()
         self._shown = len(line)

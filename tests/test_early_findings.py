@@ -24,7 +24,7 @@ from kubectl_memdoctor.diagnosis import (
     UsageLook,
     diagnose_namespaces,
 )
-from kubectl_memdoctor.finding import Diagnosis, Finding, Report
+from kubectl_memdoctor.finding import AnyReport, Diagnosis, Finding
 from kubectl_memdoctor.pod_pass import FIRST_PAGES, UNWELL
 from kubectl_memdoctor.selection import Selection
 
@@ -373,7 +373,7 @@ def test_the_first_look_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 # Ctrl-C.
 
 
-def interrupted(pods: Sequence[Item], page: int, *, tells: bool = True) -> Report:
+def interrupted(pods: Sequence[Item], page: int, *, tells: bool = True) -> AnyReport:
     source = live([NODE, *pods], interrupted_at=page)
     diagnosis = diagnose_namespaces(source, EVERYTHING, tell=Told() if tells else None)
     assert diagnosis.is_interrupted

@@ -18,7 +18,7 @@ from kubectl_memdoctor.evidence.node_evidence import (
     SandboxFailures,
     SandboxListing,
 )
-from kubectl_memdoctor.finding import Diagnosis, Note
+from kubectl_memdoctor.finding import Diagnosis, Note, Report
 from kubectl_memdoctor.log_diagnosis import (
     NO_POD,
     NOTHING,
@@ -77,6 +77,7 @@ def titles(diagnosis: Diagnosis) -> list[tuple[str, str]]:
 
 def test_the_report_says_what_was_read_and_when_it_ends() -> None:
     report = alone("a.log", "b.log", kills=(kill(),), problems=("b.log: cannot be read",)).report
+    assert isinstance(report, Report)
     assert report.cluster.recording == "a.log, b.log"
     assert report.taken_at == NOW - timedelta(minutes=10)
     assert (report.summary.pods, report.summary.nodes, report.summary.findings["warning"]) == (1, 1, 1)

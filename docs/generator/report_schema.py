@@ -1,5 +1,5 @@
-"""docs/report.schema.json: the JSON Schema of `-o json`, from the structs that are printed. Its definitions Finding and
-ReportSummary are the lines of `-o jsonl`.
+"""docs/report.schema.json: the JSON Schema of `-o json`, from the structs that are printed. Its definitions Finding,
+ReportSummary and ClustersReportSummary are the lines of `-o jsonl`.
 
 What a field means is written once, in the tables of docs/output.md under `### STRUCT`; here it becomes the field's
 description. A field that is missing there, that no longer exists, or whose mark `?` (may be absent) is wrong, is an
@@ -14,7 +14,14 @@ from typing import Any
 
 from msgspec import Struct, inspect
 
-from kubectl_memdoctor.finding import API_VERSION, SEVERITIES, Report, ReportSummary
+from kubectl_memdoctor.finding import (
+    API_VERSION,
+    SEVERITIES,
+    ClustersReport,
+    ClustersReportSummary,
+    Report,
+    ReportSummary,
+)
 from kubectl_memdoctor.pod_limit import LimitSource
 from kubectl_memdoctor.rules import rules
 
@@ -29,11 +36,11 @@ COUNT = {"type": "integer", "minimum": 0}
 RULE = {"enum": [rule.name for rule in rules()]}
 SOURCES = ("pod", "event", "node", "owner", "limitRange", "lab", "runtime", "kernel", "kubelet", "cadvisor", "metrics")
 
+DOCUMENTS = (Report, ReportSummary, ClustersReport, ClustersReportSummary)
+
 NARROWER: dict[tuple[str, str], Schema] = {
-    ("Report", "apiVersion"): {"const": API_VERSION},
-    ("Report", "kind"): {"const": "Report"},
-    ("ReportSummary", "apiVersion"): {"const": API_VERSION},
-    ("ReportSummary", "kind"): {"const": "ReportSummary"},
+    **{(document.__name__, "apiVersion"): {"const": API_VERSION} for document in DOCUMENTS},
+    **{(document.__name__, "kind"): {"const": document.__name__} for document in DOCUMENTS},
     ("Summary", "pods"): COUNT,
     ("Summary", "nodes"): COUNT,
     ("Summary", "findings"): {
@@ -60,13 +67,13 @@ _MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|`")
 def page(output_page: str) -> str:
     """`output_page` is the text of docs/output.md. Raises ValueError where it does not fit the structs."""
     told = {name: _FIELD.findall(text) for name, text in _HEADING.findall(output_page) if _FIELD.search(text)}
-    structs = _structs(Report) | _structs(ReportSummary)
+    structs = {name: info for document in DOCUMENTS for name, info in _structs(document).items()}
     if told.keys() != structs.keys():
         raise ValueError(f"docs/output.md: field tables for {sorted(told.keys() ^ structs.keys())}")
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"kubectl memdoctor report, {API_VERSION}",
-        "$ref": "#/$defs/Report",
+        "oneOf": [{"$ref": "#/$defs/Report"}, {"$ref": "#/$defs/ClustersReport"}],
         "$defs": {name: _struct(info, told[name]) for name, info in structs.items()},
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -37,6 +37,9 @@ class _Version(Struct, frozen=True):
     git_version: str = msgspec.field(default="", name="gitVersion")
 
 
+_VERSION_DECODER = msgspec.json.Decoder(_Version)
+
+
 class ApiServer:
     """The Source of a live cluster; safe for several threads."""
 
@@ -135,7 +138,7 @@ class ApiServer:
         if answer.status != 200:
             return None
         try:
-            return msgspec.json.decode(answer.body, type=_Version).git_version or None
+            return _VERSION_DECODER.decode(answer.body).git_version or None
         except UNDECODABLE:
             raise foreign(answer, self.connection.server) from None
 

@@ -44,7 +44,7 @@ class Connection:
 
     `server` is the base URL, without user info, query or closing slash. `request_timeout` is in seconds, 0 for none.
     `token_file` is read again as it changes and goes before `token`. `hint` is added to a connection failure, `purpose`
-    to the name by which audit logs know the program.
+    to the name by which audit logs know the program. `unattended`: nobody answers what a credential plugin may ask.
     """
 
     server: str
@@ -68,17 +68,25 @@ class Connection:
     disable_compression: bool = False
     hint: str = ""
     purpose: str = ""
+    unattended: bool = False
 
 
 def connect(lookup: Lookup) -> Connection:
     """Waits for kubectl's configuration and applies the flags to it. Raises AccessError in kubectl's words."""
-    flags, environ = lookup.flags, lookup.environ
+    return connection_of(lookup, configuration(lookup), lookup.flags)
+
+
+def configuration(lookup: Lookup) -> Kubeconfig:
+    """Waits for kubectl's configuration; an empty one where none is needed. Raises AccessError."""
     config = lookup.finish()
-    if config is None:
-        config = _without_kubectl(lookup)
-    choice = _Choice(config, flags, environ)
+    return _without_kubectl(lookup) if config is None else config
+
+
+def connection_of(lookup: Lookup, config: Kubeconfig, flags: ConnectionFlags) -> Connection:
+    """`config` with these flags applied to it, which need not be those of the lookup. Raises AccessError."""
+    choice = _Choice(config, flags, lookup.environ)
     config = lookup.resolve(config, choice.user_name(), choice.cluster_name())
-    return _Choice(config, flags, environ).connection()
+    return _Choice(config, flags, lookup.environ).connection()
 
 
 def in_cluster_possible(environ: Mapping[str, str]) -> bool:

@@ -26,6 +26,8 @@ from kubectl_memdoctor.cluster.kubeconfig import ExecConfig
 from kubectl_memdoctor.cluster.plugin_policy import refusal
 from kubectl_memdoctor.cluster.source import AccessError
 
+UNATTENDED_SECONDS = 60.0
+"""How long a plugin may take that nobody watches: one that waits for a person would wait for ever."""
 API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
@@ -50,6 +52,9 @@ class ExecCredential(Struct, frozen=True, rename="camel"):
     api_version: str = ""
     kind: str = ""
     status: ExecCredentialStatus | None = None
+
+
+_CREDENTIAL_DECODER = msgspec.json.Decoder(ExecCredential)
 
 
 class ExecPlugin:
@@ -119,7 +124,10 @@ class ExecPlugin:
                 stdin=None if interactive else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 check=False,
+                timeout=UNATTENDED_SECONDS if self._connection.unattended else None,
             )
+        except subprocess.TimeoutExpired:
+            raise _failure(f"exec: executable {command} gave no answer within {UNATTENDED_SECONDS:g}s") from None
         except OSError as error:
             raise _failure(f"exec: {command}: {(error.strerror or '').lower()}") from None
         if done.returncode != 0:
@@ -131,7 +139,9 @@ class ExecPlugin:
         mode = self._plugin.interactive_mode
         if mode == "Never":
             return False
-        terminal = self._stdin_is_terminal()
+        terminal = not self._connection.unattended and self._stdin_is_terminal()
+        if mode == "Always" and self._connection.unattended:
+            raise _failure("exec plugin needs interactive mode: look at this context alone, with --context")
         if mode == "Always" and not terminal:
             raise _failure("exec plugin cannot support interactive mode: standard input is not a terminal")
         return terminal
@@ -199,7 +209,7 @@ def _credentials(output: bytes, api_version: str) -> Credentials:
 
 def _decode(output: bytes) -> ExecCredential:
     try:
-        return msgspec.json.decode(output, type=ExecCredential)
+        return _CREDENTIAL_DECODER.decode(output)
     except msgspec.ValidationError:
         raise _failure("decoding stdout: the plugin printed no valid ExecCredential") from None
     except msgspec.DecodeError:

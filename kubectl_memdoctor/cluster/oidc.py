@@ -27,6 +27,9 @@ class _Claims(Struct, frozen=True):
     exp: float = 0.0
 
 
+_CLAIMS_DECODER = msgspec.json.Decoder(_Claims)
+
+
 def id_token(provider: AuthProvider) -> str:
     """The id-token, still valid. Raises AccessError for another provider, and for a token that has expired."""
     if provider.name in _REMOVED:
@@ -55,6 +58,6 @@ def _expiry(token: str) -> float:
         return 0.0
     try:
         payload = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(payload, type=_Claims).exp
+        return _CLAIMS_DECODER.decode(payload).exp
     except (binascii.Error, ValueError, msgspec.DecodeError):
         return 0.0

@@ -25,6 +25,10 @@ Examples:
   # Containers close to their limit, and what they used in the last 7 days
   kubectl memdoctor ns shop --near-limit 90% --prometheus auto
 
+  # Several clusters side by side; those of all kubeconfig contexts
+  kubectl memdoctor ns --all --contexts=prod-eu,prod-us
+  kubectl memdoctor ns --all --all-contexts
+
   # What somebody sent instead of a cluster
   kubectl get pods,events,nodes,replicasets,deployments,limitranges -A -o json > dump.json
   kubectl memdoctor ns --all -f dump.json
@@ -33,13 +37,16 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
     ALL,
+    ALL_CONTEXTS,
     CONNECTION,
+    CONTEXTS,
     FIELD_SELECTOR,
     LOOKING,
     NEAR_LIMIT,
@@ -55,11 +62,18 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.screen import Progress, Screen
 
 if TYPE_CHECKING:
-    from kubectl_memdoctor.finding import Finding
+    from kubectl_memdoctor.early_findings import Tell
+    from kubectl_memdoctor.finding import Diagnosis, Finding
+    from kubectl_memdoctor.measured_minimum import Measurement
+    from kubectl_memdoctor.opening import Opened
+    from kubectl_memdoctor.pod_pass import GoOn
+    from kubectl_memdoctor.pod_pass import Progress as Passed
 
 USAGE = "ns [NAME...] [--all] [options]"
 FLAGS = (
     *CONNECTION,
+    CONTEXTS,
+    ALL_CONTEXTS,
     ALL,
     PODS,
     *LOOKING,
@@ -74,28 +88,20 @@ FLAGS = (
 
 def run(line: CommandLine, screen: Screen) -> int:
     _refuse_mixtures(line)
-    from kubectl_memdoctor.opening import (
-        demand_usage_flags,
-        measured_minimums,
-        minimum_bytes,
-        node_look,
-        open_source,
-        usage_look,
-    )
+    from kubectl_memdoctor.opening import demand_usage_flags, measured_minimums, minimum_bytes
 
     demand_usage_flags(line)
-    minimum, measured = minimum_bytes(line), measured_minimums(line)
-    found = open_source(line)
-    from kubectl_memdoctor.diagnosis import diagnose_namespaces
-    from kubectl_memdoctor.outcome import Outcome
-    from kubectl_memdoctor.selection import Selection
+    look = _Look(line, minimum_bytes(line), measured_minimums(line))
+    if line.names_contexts():
+        from kubectl_memdoctor.many_clusters import refuse_mixtures, run_on_contexts
 
-    selection = Selection(
-        namespaces=_namespaces(line, found.namespace),
-        label_selector=line.text(SELECTOR),
-        field_selector=line.text(FIELD_SELECTOR),
-    )
-    look, usage = node_look(line, found.source, by_default=False), usage_look(line, found.source)
+        refuse_mixtures(line)
+        return run_on_contexts(line, screen, look.at)
+    from kubectl_memdoctor.opening import open_source
+
+    found = open_source(line)
+    from kubectl_memdoctor.outcome import Outcome
+
     outcome, progress = Outcome(line, screen, output="table"), Progress(screen)
 
     def tell(findings: Sequence[Finding], now: datetime) -> None:
@@ -103,19 +109,42 @@ def run(line: CommandLine, screen: Screen) -> int:
         outcome.found(findings, now)
 
     try:
-        diagnosis = diagnose_namespaces(
-            found.source,
-            selection,
-            minimum_bytes=minimum,
-            measured=measured,
-            nodes_look=look,
-            usage_look=usage,
-            progress=progress,
-            tell=tell if outcome.streams else None,
-        )
+        diagnosis = look.at(found, progress, tell if outcome.streams else None)
     finally:
         progress.close()
     return outcome.end(diagnosis)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is looked at in a cluster, as the command line has it."""
+
+    line: CommandLine
+    minimum: int | None
+    measured: tuple[Measurement, ...] | None
+
+    def at(self, found: Opened, progress: Passed, tell: Tell | None, go_on: GoOn | None = None) -> Diagnosis:
+        from kubectl_memdoctor.diagnosis import diagnose_namespaces
+        from kubectl_memdoctor.opening import node_look, usage_look
+        from kubectl_memdoctor.selection import Selection
+
+        line = self.line
+        selection = Selection(
+            namespaces=_namespaces(line, found.namespace),
+            label_selector=line.text(SELECTOR),
+            field_selector=line.text(FIELD_SELECTOR),
+        )
+        return diagnose_namespaces(
+            found.source,
+            selection,
+            minimum_bytes=self.minimum,
+            measured=self.measured,
+            nodes_look=node_look(line, found.source, by_default=False),
+            usage_look=usage_look(line, found.source),
+            progress=progress,
+            tell=tell,
+            go_on=go_on,
+        )
 
 
 def _namespaces(line: CommandLine, current: str | None) -> tuple[str, ...] | None:

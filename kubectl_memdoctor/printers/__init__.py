@@ -16,12 +16,14 @@ from kubectl_memdoctor.finding import Diagnosis, Finding
 
 
 class Layout(Struct, frozen=True):
-    """`width` in terminal columns, None where lines are not folded; `pods`: one row for each pod."""
+    """`width` in terminal columns, None where lines are not folded; `pods`: one row for each pod; `contexts`: each
+    finding names its cluster."""
 
     width: int | None = None
     color: bool = False
     headers: bool = True
     pods: bool = False
+    contexts: bool = False
 
 
 Printer = Callable[[Diagnosis, Layout], Iterator[str]]

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from kubectl_memdoctor.finding import Diagnosis, Finding, ReportSummary
+from kubectl_memdoctor.finding import (
+    AnyReport,
+    ClustersReport,
+    ClustersReportSummary,
+    Diagnosis,
+    Finding,
+    ReportSummary,
+)
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.json import one_line
 
@@ -27,14 +34,23 @@ class Stream:
         return map(one_line, findings)
 
     def end(self, diagnosis: Diagnosis, rest: Sequence[Finding]) -> Iterator[str]:
-        report = diagnosis.report
         yield from map(one_line, rest)
-        yield one_line(
-            ReportSummary(
-                cluster=report.cluster,
-                taken_at=report.taken_at,
-                complete=not diagnosis.is_interrupted,
-                summary=report.summary,
-                not_checked=report.not_checked,
-            )
+        yield one_line(_summary(diagnosis.report, complete=not diagnosis.is_interrupted))
+
+
+def _summary(report: AnyReport, *, complete: bool) -> ReportSummary | ClustersReportSummary:
+    if isinstance(report, ClustersReport):
+        return ClustersReportSummary(
+            clusters=report.clusters,
+            taken_at=report.taken_at,
+            complete=complete,
+            summary=report.summary,
+            not_checked=report.not_checked,
         )
+    return ReportSummary(
+        cluster=report.cluster,
+        taken_at=report.taken_at,
+        complete=complete,
+        summary=report.summary,
+        not_checked=report.not_checked,
+    )

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import structs
 
 from kubectl_memdoctor.clean import cleaned
-from kubectl_memdoctor.finding import Diagnosis, Finding, Report
+from kubectl_memdoctor.finding import AnyReport, Diagnosis, Finding
 from kubectl_memdoctor.printers import Layout, page, table
 from kubectl_memdoctor.printers.notes import node_lines
 from kubectl_memdoctor.printers.wording import heading
@@ -30,7 +30,7 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
         yield from _findings(found, report, layout)
 
 
-def _findings(findings: Sequence[Finding], report: Report, layout: Layout) -> Iterator[str]:
+def _findings(findings: Sequence[Finding], report: AnyReport, layout: Layout) -> Iterator[str]:
     if not findings:
         return
     yield heading("FINDINGS", layout)

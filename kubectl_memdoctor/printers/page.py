@@ -19,6 +19,7 @@ from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import (
     LOOKED_WITHOUT,
     SEVERITIES,
+    AnyReport,
     Diagnosis,
     Evidence,
     Finding,
@@ -26,9 +27,9 @@ from kubectl_memdoctor.finding import (
     NotChecked,
     PodFacts,
     Remedy,
-    Report,
     Termination,
     TimeLine,
+    clock,
 )
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
@@ -52,6 +53,7 @@ FEW_PODS = 3
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     diagnosis = cleaned(diagnosis)
     report = diagnosis.report
+    now = clock(report)
     not_checked = list(not_checked_lines(report.not_checked, layout))
     blocks = [list(_node(node, report, layout)) for node in diagnosis.nodes]
     beside = list(log_lines(diagnosis.logs, layout)) if diagnosis.logs else []
@@ -60,7 +62,7 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
         involved = page[0].involved_object
         line = time_lines.pop((involved.namespace or "", involved.name), None)
         history = list(_time_line(line, layout)) if line is not None else []
-        blocks.append(list(_page(page, report.taken_at, [*history, *beside, *not_checked], layout)))
+        blocks.append(list(_page(page, now(page[0].context), [*history, *beside, *not_checked], layout)))
         beside, not_checked = [], []
     if diagnosis.logs and beside:
         blocks.append([*fold(diagnosis.logs.verdict, layout.width), *beside])
@@ -78,7 +80,14 @@ def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         involved = finding.involved_object
-        key = (involved.namespace, workload_of(finding), involved.field_path, finding.rule, finding.severity)
+        key = (
+            finding.context,
+            involved.namespace,
+            workload_of(finding),
+            involved.field_path,
+            finding.rule,
+            finding.severity,
+        )
         limit = finding.memory.limit_quantity if finding.memory else None
         groups.setdefault((*key, finding.confidence, limit), []).append(finding)
     return [tuple(members) for members in groups.values()]
@@ -87,7 +96,7 @@ def _pages(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
 def _page(findings: tuple[Finding, ...], now: datetime, beside: list[str], layout: Layout) -> Iterator[str]:
     """`beside`: lines that stand once, on the first page that they are about."""
     finding = findings[0]
-    yield from headline(finding, layout)
+    yield from headline(finding, layout, on=f"{finding.context}: " if finding.context else "")
     for sentence in (*finding.details, *_others(findings)):
         yield from fold(sentence, layout.width, indent="  ")
     yield from _evidence(finding, now, layout)
@@ -121,12 +130,12 @@ def _subject(finding: Finding) -> str:
     return f"{involved.namespace}/{name}" if involved.namespace else name
 
 
-def _node(node: NodeFacts, report: Report, layout: Layout) -> Iterator[str]:
+def _node(node: NodeFacts, report: AnyReport, layout: Layout) -> Iterator[str]:
     yield from node_headline(node, findings_on(node, report), layout)
     yield from node_lines(node, report.taken_at, layout)
 
 
-def findings_on(node: NodeFacts, report: Report) -> list[Finding]:
+def findings_on(node: NodeFacts, report: AnyReport) -> list[Finding]:
     """Those about the node itself, and about pods on it."""
     return [
         finding
@@ -216,17 +225,18 @@ def not_checked_lines(entries: Iterable[NotChecked], layout: Layout) -> Iterator
 
 
 def not_checked_sentences(entries: Iterable[NotChecked]) -> Iterator[str]:
-    """One for each resource and reason: what could not be read, why, and which rules miss it."""
-    groups: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    """One for each cluster, resource and reason: what could not be read, why, and which rules miss it."""
+    groups: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
     for entry in entries:
-        key = (entry.resource, entry.reason.removesuffix(LOOKED_WITHOUT))
+        place = f"{entry.context}: " if entry.context else ""
+        key = (place, entry.resource, entry.reason.removesuffix(LOOKED_WITHOUT))
         blind, unsure = groups.setdefault(key, ([], []))
         if entry.rule:
             (unsure if entry.reason.endswith(LOOKED_WITHOUT) else blind).append(entry.rule)
-    for (resource, reason), (blind, unsure) in groups.items():
+    for (place, resource, reason), (blind, unsure) in groups.items():
         parts = [f"{_rules(blind)} could not look"] if blind else []
         parts += [f"{_rules(unsure)} looked without"] if unsure else []
-        yield f"{resource}: {_short_reason(reason)}" + (f": {'; '.join(parts)}" if parts else "")
+        yield f"{place}{resource}: {_short_reason(reason)}" + (f": {'; '.join(parts)}" if parts else "")
 
 
 def _short_reason(reason: str) -> str:

@@ -2,7 +2,7 @@
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 Findings are counted by workload: pods come and go, and each of their names would be a new series. Only a pod that
-nothing controls is named itself.
+nothing controls is named itself. Of several clusters, each series has its context as a label.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from kubectl_memdoctor.clean import clean
-from kubectl_memdoctor.finding import SEVERITIES, Diagnosis, Finding, Report
+from kubectl_memdoctor.finding import (
+    CLUSTER,
+    SEVERITIES,
+    AnyReport,
+    CheckedCluster,
+    ClustersReport,
+    Diagnosis,
+    Finding,
+)
 from kubectl_memdoctor.printers import Layout
 
 MOST_WORKLOADS = 2_000
@@ -28,6 +36,7 @@ Sample = tuple[Labels, float]
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     report = diagnosis.report
     workloads = Counter(map(_workload, report.findings))
+    clusters = _clusters(diagnosis)
     yield from _metric("findings", "Findings by rule, severity and namespace.", _counted(map(_group, report.findings)))
     yield from _metric(
         "workload_findings",
@@ -36,26 +45,54 @@ def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     )
     left_out = max(len(workloads) - MOST_WORKLOADS, 0)
     yield from _metric(
-        "workloads_left_out", "Series of workloads that are left out, since they are many.", _one(left_out)
+        "workloads_left_out", "Series of workloads that are left out, since they are many.", [((), left_out)]
     )
-    by_severity = ((_labels(severity=severity), report.summary.findings[severity]) for severity in SEVERITIES)
+    by_severity = (
+        ((*place, *_labels(severity=severity)), cluster.summary.findings[severity])
+        for place, cluster in clusters
+        for severity in SEVERITIES
+    )
     yield from _metric("severity_findings", "Findings by severity, also where there are none.", by_severity)
-    yield from _metric("checked_pods", "Pods that were looked at.", _one(report.summary.pods))
-    yield from _metric("checked_nodes", "Nodes that were looked at.", _one(report.summary.nodes))
+    pods = ((place, cluster.summary.pods) for place, cluster in clusters)
+    yield from _metric("checked_pods", "Pods that were looked at.", pods)
+    nodes = ((place, cluster.summary.nodes) for place, cluster in clusters)
+    yield from _metric("checked_nodes", "Nodes that were looked at.", nodes)
     yield from _metric("not_checked", "What could not be looked at, by resource and rule.", _not_checked(report))
-    yield from _metric("complete", "1, or 0 where the run ended early.", _one(int(not diagnosis.is_interrupted)))
-    taken_at = report.taken_at.timestamp()
-    yield from _metric("taken_timestamp_seconds", "When it was looked at, by the server's clock.", _one(taken_at))
+    yield from _metric("complete", "1, or 0 where the run ended early.", _complete(clusters, report))
+    times = ((place, cluster.taken_at.timestamp()) for place, cluster in clusters)
+    yield from _metric("taken_timestamp_seconds", "When it was looked at, by the server's clock.", times)
+
+
+def _clusters(diagnosis: Diagnosis) -> list[tuple[Labels, CheckedCluster]]:
+    """Those that were looked at, each with the label that says which one it is; none where there is only one."""
+    report = diagnosis.report
+    if isinstance(report, ClustersReport):
+        return [(_place(entry.cluster.context), entry) for entry in report.clusters]
+    complete = not diagnosis.is_interrupted
+    checked = CheckedCluster(
+        cluster=report.cluster, taken_at=report.taken_at, complete=complete, summary=report.summary
+    )
+    return [((), checked)]
+
+
+def _place(context: str | None) -> Labels:
+    return () if context is None else _labels(context=context)
+
+
+def _complete(clusters: Iterable[tuple[Labels, CheckedCluster]], report: AnyReport) -> Iterator[Sample]:
+    yield from ((place, int(cluster.complete)) for place, cluster in clusters)
+    down = dict.fromkeys(_place(entry.context) for entry in report.not_checked if entry.resource == CLUSTER)
+    yield from ((place, 0) for place in down)
 
 
 def _group(finding: Finding) -> Labels:
     namespace = finding.involved_object.namespace or ""
-    return _labels(namespace=namespace, rule=finding.rule, severity=finding.severity)
+    return _place(finding.context) + _labels(namespace=namespace, rule=finding.rule, severity=finding.severity)
 
 
 def _workload(finding: Finding) -> Labels:
     subject = finding.owner or finding.involved_object
-    return _labels(
+    return _place(finding.context) + _labels(
         namespace=finding.involved_object.namespace or "",
         kind=subject.kind,
         name=subject.name,
@@ -65,16 +102,14 @@ def _workload(finding: Finding) -> Labels:
     )
 
 
-def _not_checked(report: Report) -> Iterable[Sample]:
-    return _counted(_labels(resource=entry.resource, rule=entry.rule or "") for entry in report.not_checked)
+def _not_checked(report: AnyReport) -> Iterable[Sample]:
+    return _counted(
+        _place(entry.context) + _labels(resource=entry.resource, rule=entry.rule or "") for entry in report.not_checked
+    )
 
 
 def _counted(labels: Iterable[Labels]) -> Iterable[Sample]:
     return Counter(labels).items()
-
-
-def _one(value: float) -> Iterable[Sample]:
-    return (((), value),)
 
 
 def _labels(**texts: str) -> Labels:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from kubectl_memdoctor import quantity
 from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
-from kubectl_memdoctor.finding import Diagnosis, Finding, InvolvedObject
+from kubectl_memdoctor.finding import Diagnosis, Finding, InvolvedObject, clock
 from kubectl_memdoctor.printers import Layout
 from kubectl_memdoctor.printers.ink import columns, fold, severity_word, strong, table
 
@@ -23,7 +23,15 @@ SEEN_IN = frozenset({"pod", "event", "node"})
 RowKey = tuple[str, ...]
 """Findings that have it in common are one row."""
 
-STREAMED_COLUMNS = {"NAMESPACE": 12, "WORKLOAD": 24, "POD": 36, "FINDING": 30, "SEVERITY": 8, "CONFIDENCE": 10}
+STREAMED_COLUMNS = {
+    "CONTEXT": 12,
+    "NAMESPACE": 12,
+    "WORKLOAD": 24,
+    "POD": 36,
+    "FINDING": 30,
+    "SEVERITY": 8,
+    "CONFIDENCE": 10,
+}
 """Widths to begin with, where rows are printed before all are known; of the others, those of their headers."""
 BETWEEN = "  "
 
@@ -38,6 +46,10 @@ class Row(Struct, frozen=True):
     @property
     def worst(self) -> Finding:
         return self.findings[0]
+
+    @property
+    def context(self) -> str | None:
+        return self.worst.context
 
     @property
     def pods(self) -> int:
@@ -87,7 +99,7 @@ def rows(findings: Sequence[Finding], *, pods: bool) -> list[Row]:
 def _key(finding: Finding, *, pods: bool) -> RowKey:
     involved = finding.involved_object
     own = (involved.kind, involved.name, involved.uid or "") if pods else ()
-    return involved.namespace or "", workload_of(finding), finding.rule, *own
+    return finding.context or "", involved.namespace or "", workload_of(finding), finding.rule, *own
 
 
 def _row(findings: Sequence[Finding]) -> Row:
@@ -103,18 +115,21 @@ def workload_of(finding: Finding) -> str:
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:
     report = cleaned(diagnosis.report)
     found = rows(report.findings, pods=layout.pods)
-    cells = [row_cells(row, layout, report.taken_at) for row in found]
+    now = clock(report)
+    cells = [row_cells(row, layout, now(row.context)) for row in found]
     yield from _fitting(cells, row_headers(layout), layout)
 
 
 def row_headers(layout: Layout) -> list[str]:
     subject, count = ("POD", ()) if layout.pods else ("WORKLOAD", ("PODS",))
-    return ["NAMESPACE", subject, "FINDING", "SEVERITY", "CONFIDENCE", "LIMIT", "MINIMUM", *count, "AGE"]
+    place = ("CONTEXT", "NAMESPACE") if layout.contexts else ("NAMESPACE",)
+    return [*place, subject, "FINDING", "SEVERITY", "CONFIDENCE", "LIMIT", "MINIMUM", *count, "AGE"]
 
 
 def row_cells(row: Row, layout: Layout, now: datetime) -> list[str]:
     worst = row.worst
     return [
+        *((row.context or NONE,) if layout.contexts else ()),
         row.subject.namespace or NONE,
         f"{row.subject.kind.lower()}/{row.subject.name}" if layout.pods else row.workload,
         worst.rule,
@@ -181,10 +196,13 @@ def _fitting(cells: list[list[str]], headers: list[str], layout: Layout) -> Iter
 
 def _two_lines(cell: dict[str, str], layout: Layout) -> Iterator[str]:
     subject = cell["POD"] if "POD" in cell else cell["WORKLOAD"]
+    context = f"{cell['CONTEXT']} " if "CONTEXT" in cell else ""
     namespace = "" if cell["NAMESPACE"] == NONE else f"{cell['NAMESPACE']} "
     pods = "" if cell.get("PODS", NONE) in (NONE, "1") else f", {cell['PODS']} pods"
     yield from fold(
-        f"{cell['SEVERITY']} {strong(namespace + subject, color=layout.color)}{pods}", layout.width, hanging="    "
+        f"{cell['SEVERITY']} {strong(context + namespace + subject, color=layout.color)}{pods}",
+        layout.width,
+        hanging="    ",
     )
     words = [cell["FINDING"], cell["CONFIDENCE"]]
     words += [f"{name.lower()} {cell[name]}" for name in ("LIMIT", "MINIMUM", "AGE")]

@@ -14,7 +14,7 @@ import pytest
 
 from kubectl_memdoctor.cli import main
 from kubectl_memdoctor.diagnosis import diagnose_namespaces, diagnose_pods
-from kubectl_memdoctor.finding import Confidence, Report
+from kubectl_memdoctor.finding import AnyReport, Confidence
 from kubectl_memdoctor.measured_minimum import Measurement, Pool, Try, encode, failed_bytes, ready_bytes
 from kubectl_memdoctor.selection import Selection
 
@@ -97,7 +97,7 @@ SMALL = measured((3, 0, 4), (4, 4, 0))
 LARGE = measured((200, 0, 4), (300, 4, 0))
 
 
-def looked_at(*items: dict[str, Any], selection: Selection = EVERYTHING, **given: Any) -> Report:
+def looked_at(*items: dict[str, Any], selection: Selection = EVERYTHING, **given: Any) -> AnyReport:
     forbidden = given.pop("forbidden", ())
     source = MemorySource(items, forbidden)
     if selection.names:
@@ -105,7 +105,7 @@ def looked_at(*items: dict[str, Any], selection: Selection = EVERYTHING, **given
     return diagnose_namespaces(source, selection, **given).report
 
 
-def rows(report: Report) -> list[tuple[str, str, int | None]]:
+def rows(report: AnyReport) -> list[tuple[str, str, int | None]]:
     return [
         (entry.rule, str(entry.confidence), entry.memory.minimum_bytes if entry.memory else None)
         for entry in report.findings

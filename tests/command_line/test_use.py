@@ -13,7 +13,7 @@ from kubectl_memdoctor.cluster.prometheus_query import Sample, Vector
 from kubectl_memdoctor.cluster.source import Page, Unreadable
 from kubectl_memdoctor.diagnosis import FEW_NAMESPACES, NodeLook, UsageLook, diagnose_namespaces, diagnose_pods
 from kubectl_memdoctor.evidence.node_evidence import ContainerCounters, ContainerUsage, NodeEvidence
-from kubectl_memdoctor.finding import Report
+from kubectl_memdoctor.finding import AnyReport
 from kubectl_memdoctor.objects import Object, Resource
 from kubectl_memdoctor.selection import Selection
 
@@ -80,11 +80,11 @@ def metrics(name: str, mebibytes: int, namespace: str = "shop") -> dict[str, Any
     }
 
 
-def found(report: Report) -> list[tuple[str, str]]:
+def found(report: AnyReport) -> list[tuple[str, str]]:
     return [(entry.rule, entry.involved_object.name) for entry in report.findings]
 
 
-def not_checked(report: Report) -> dict[str, str]:
+def not_checked(report: AnyReport) -> dict[str, str]:
     return {entry.resource: entry.reason for entry in report.not_checked}
 
 

@@ -48,7 +48,7 @@ def test_what_is_printed_is_as_the_schema_says(arguments: tuple[str, ...], capsy
 
 def definition(name: str) -> Draft202012Validator:
     schema: Any = validator().schema
-    return Draft202012Validator({**schema, "$ref": f"#/$defs/{name}"})
+    return Draft202012Validator({"$defs": schema["$defs"], "$ref": f"#/$defs/{name}"})
 
 
 @pytest.mark.parametrize("arguments", [("ns", "--all"), ("pod", "-A", "-l", "no!=such")], ids=" ".join)

@@ -19,6 +19,7 @@ import yaml
 from kubectl_memdoctor.cluster.recording import Recording, open_recording
 from kubectl_memdoctor.cluster.recording.json_items import LOG_ENDS, LOG_STARTS
 from kubectl_memdoctor.diagnosis import NO_USAGE_LOOK, UsageLook, diagnose_namespaces
+from kubectl_memdoctor.finding import Report
 from kubectl_memdoctor.selection import Selection
 
 CASES = Path(__file__).parent.parent / "cases"
@@ -247,6 +248,7 @@ def test_the_report_is_the_same(shape: Callable[[Objects, Path], str], tmp_path:
 @pytest.mark.parametrize("path", CASE_PATHS[:3], ids=lambda path: path.parent.name)
 def test_standard_input(path: Path) -> None:
     found = diagnose_namespaces(open_recording(["-"], io.BytesIO(path.read_bytes())), Selection()).report
+    assert isinstance(found, Report)
     assert found.cluster.recording == "standard input"
     assert report(open_recording(["-"], io.BytesIO(gzip.compress(path.read_bytes())))) == expected(path)
 
