@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from kubectl_memdoctor.examination import worst_first
 from kubectl_memdoctor.exit_code import CouldNotLook
@@ -25,8 +25,7 @@ from kubectl_memdoctor.finding import (
 from kubectl_memdoctor.objects import NAMESPACES
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What came of one context: a diagnosis of its cluster, or the reason why there is none.
 
     `missing` are the lines about namespaces that do not exist there, where that is the reason; `told` are findings that

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.source import NotFound
 from kubectl_memdoctor.clusters_report import Look, in_context, of_context
@@ -32,8 +33,7 @@ TICK_SECONDS = 0.2
 INTERRUPTED = "interrupted before it was looked at"
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """How far it is. `under_way` are the contexts that were begun with and are not done."""
 
     done: int
@@ -55,8 +55,7 @@ class Watcher(Protocol):
         """Nothing has happened for a moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
+class Hooks(Struct, frozen=True):
     """What is to be called while one cluster is looked at, in the thread that does so."""
 
     progress: Progress
@@ -64,14 +63,12 @@ class Hooks:
     go_on: GoOn
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     findings: tuple[Finding, ...]
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
+class Looks(Struct, frozen=True):
     """In the order of the contexts."""
 
     looks: tuple[Look, ...]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.cluster.kubeconfig import Cluster, Context, Kubeconfig
 from kubectl_memdoctor.cluster.source import AccessError
 
 
-@dataclass(frozen=True, slots=True)
-class Distinct:
+class Distinct(Struct, frozen=True):
     """`same`: a context that is left out -> the one of `names` that asks the same server as the same user."""
 
     names: tuple[str, ...]

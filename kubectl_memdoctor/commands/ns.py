@@ -37,9 +37,10 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
@@ -115,8 +116,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     return outcome.end(diagnosis)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     """What is looked at in a cluster, as the command line has it."""
 
     line: CommandLine
