@@ -15,7 +15,7 @@ from itertools import islice
 from msgspec import Struct, field
 
 from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Page, Unreadable
-from kubectl_memdoctor.context import Trait, traits
+from kubectl_memdoctor.context import NO_TRAITS, traits
 from kubectl_memdoctor.early_findings import EarlyFindings
 from kubectl_memdoctor.objects import NAMESPACES, PODS, Pod
 from kubectl_memdoctor.reading import Reading
@@ -64,7 +64,7 @@ class PodPass(Struct):
             return
         for namespace in self.selection.scopes():
             for page in islice(self._pages(namespace, UNWELL), FIRST_PAGES):
-                found = [pod for pod in page.items if traits(pod, self.survey.small_below) is not Trait.NONE]
+                found = [pod for pod in page.items if traits(pod, self.survey.small_below) is not NO_TRAITS]
                 self._first.update((identity(pod), pod) for pod in found)
                 self.early.see(found)
                 self.early.advance()

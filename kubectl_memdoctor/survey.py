@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from kubectl_memdoctor.context import (
+    NO_TRAITS,
     ClusterContext,
     PodContext,
     Siblings,
@@ -65,7 +66,7 @@ class Survey:
             self._remember(pod)
         found = traits(pod, self.small_below)
         self._count_sibling(pod, found)
-        if found is not Trait.NONE or keep or (self._near is not None and self._near.shows(pod)):
+        if found is not NO_TRAITS or keep or (self._near is not None and self._near.shows(pod)):
             self.kept.append(pod)
 
     def _remember(self, pod: Pod) -> None:
@@ -84,7 +85,7 @@ class Survey:
         if owner is None:
             return
         self._owners.append(owner)
-        if found is not Trait.NONE and Trait.KILLED in found and _is_oom_killed(pod):
+        if found is not NO_TRAITS and Trait.KILLED in found and _is_oom_killed(pod):
             self._oom_killed[owner] += 1
 
     def siblings(self, pod: Pod) -> Siblings:
