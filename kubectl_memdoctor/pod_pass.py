@@ -72,11 +72,11 @@ class PodPass(Struct):
     def _look_at(self, namespace: str | None) -> None:
         try:
             for page in self._pages(namespace):
-                known = len(self.survey.kept)
-                for pod in page.items:
-                    self.survey.add(pod)
+                pods = page.at_a_glance() if self.survey.takes_glances else page.items
+                kept = [page.items[place] for place, pod in enumerate(pods) if self.survey.shows(pod)]
+                self.survey.kept += kept
                 if self.early is not None:
-                    self._look_again(self.early, page, self.survey.kept[known:])
+                    self._look_again(self.early, page, kept)
                 self.progress(self.survey.pods, page.remaining)
         except NotRecorded as missing:
             # Where a quota forbids every pod, events are all that there is to save.
@@ -84,7 +84,7 @@ class PodPass(Struct):
 
     def _look_again(self, early: EarlyFindings, page: Page[Pod], kept: list[Pod]) -> None:
         if self._first:
-            for pod in page.items:
+            for pod in page.at_a_glance():
                 self._first.pop(identity(pod), None)
         early.see(kept)
         early.advance()
