@@ -82,11 +82,11 @@ class Trait(Flag):
     """A container uses as much of its memory limit as the user asked for."""
 
 
-_NO_TRAITS = Trait.NONE
-"""Flags are slow to join: what 100,000 healthy pods have is told by identity."""
+NO_TRAITS = Trait.NONE
+"""Flags are slow to name and to join: what 100,000 healthy pods have is told by identity."""
 
-DIFFERENT_QUANTITIES = 10_000
-"""Clusters use few different quantities; 100,000 pods ask for the same ones."""
+_TELLING_CONDITIONS = frozenset({*SANDBOX_CONDITIONS, "PodScheduled", "PodResizePending", "PodResizeInProgress"})
+"""Most conditions of most pods are none of these."""
 
 
 class ContainerEnd(Struct, frozen=True):
@@ -134,42 +134,44 @@ def is_killed(terminated: StateTerminated) -> bool:
 def traits(pod: Pod, small_below: int) -> Trait:
     """The quick look. `small_below` (bytes): limits under it are small."""
     found = _spec_traits(pod, small_below)
-    status = pod.status
+    status, is_deleted = pod.status, pod.metadata.deletion_timestamp is not None
     for statuses in (status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses):
         for container in statuses:
             for state in (container.state, container.last_state):
-                if state.terminated is not None or state.waiting is not None:
-                    found |= _state_traits(state)
-    if pod.metadata.deletion_timestamp is not None:
+                if state.terminated is None and state.waiting is None:
+                    continue
+                given = _state_traits(state)
+                if given is not NO_TRAITS:
+                    found |= given
+    if is_deleted:
         # It starts no more: only what already happened counts.
         found &= Trait.KILLED
     if status.phase == "Failed":
         return found | Trait.FAILED if status.reason else found
-    if status.phase != "Succeeded" and pod.metadata.deletion_timestamp is None:
-        return _with_condition_traits(found, pod)
-    return found
+    return found if is_deleted or status.phase == "Succeeded" else _with_condition_traits(found, pod)
 
 
 def _state_traits(state: ContainerState) -> Trait:
     if state.terminated is not None:
         if is_killed(state.terminated):
             return Trait.KILLED
-        return Trait.START_FAILED if state.terminated.reason in START_FAILED else Trait.NONE
+        return Trait.START_FAILED if state.terminated.reason in START_FAILED else NO_TRAITS
     if state.waiting is not None and state.waiting.reason in START_FAILED:
         return Trait.START_FAILED
-    return Trait.NONE
+    return NO_TRAITS
 
 
 def _with_condition_traits(found: Trait, pod: Pod) -> Trait:
     sandbox_ready: bool | None = None
     for condition in pod.status.conditions:
+        if condition.type not in _TELLING_CONDITIONS:
+            continue
         if condition.type in SANDBOX_CONDITIONS:
             sandbox_ready = condition.status == "True"
-        elif condition.type == "PodScheduled":
-            if condition.status == "False":
-                found |= Trait.UNSCHEDULED
-        elif condition.type in ("PodResizePending", "PodResizeInProgress"):
+        elif condition.type != "PodScheduled":
             found |= Trait.RESIZING
+        elif condition.status == "False":
+            found |= Trait.UNSCHEDULED
     if pod.status.resize:
         found |= Trait.RESIZING
     if pod.spec.node_name and not (has_begun(pod) if sandbox_ready is None else sandbox_ready):
@@ -198,36 +200,35 @@ def may_be_resized(pod: Pod) -> bool:
 
 
 def _spec_traits(pod: Pod, small_below: int) -> Trait:
-    found = _resources_traits(pod.spec.resources, small_below)
-    for containers in (pod.spec.containers, pod.spec.init_containers):
+    spec = pod.spec
+    found = _resources_traits(spec.resources, small_below)
+    for containers in (spec.containers, spec.init_containers):
         for container in containers:
             given = _resources_traits(container.resources, small_below)
-            if given is not _NO_TRAITS:
+            if given is not NO_TRAITS:
                 found |= given
     return found
 
 
 def _resources_traits(resources: ResourceRequirements, small_below: int) -> Trait:
-    limit, request = resources.limits.get("memory"), resources.requests.get("memory")
-    found = _NO_TRAITS if limit is None else _limit_traits(limit, small_below)
-    if request is not None and request != limit:
-        given = _request_traits(request)
-        found = found | given if given is not _NO_TRAITS else found
+    return _memory_traits(resources.limits.get("memory"), resources.requests.get("memory"), small_below)
+
+
+@lru_cache(quantity.DIFFERENT_TEXTS)
+def _memory_traits(limit: str | None, request: str | None, small_below: int) -> Trait:
+    found = NO_TRAITS
+    if limit is not None and _is_small(limit, small_below):
+        found |= Trait.SMALL_LIMIT
+    if not all(_is_whole(text) for text in (limit, request) if text is not None):
+        found |= Trait.FRACTIONAL
     return found
 
 
-@lru_cache(DIFFERENT_QUANTITIES)
-def _request_traits(text: str) -> Trait:
-    return Trait.NONE if _is_whole(text) else Trait.FRACTIONAL
-
-
-@lru_cache(DIFFERENT_QUANTITIES)
-def _limit_traits(text: str, small_below: int) -> Trait:
+def _is_small(limit: str, small_below: int) -> bool:
     try:
-        small = 0 < quantity.value(text) < small_below
+        return 0 < quantity.value(limit) < small_below
     except quantity.QuantityError:
-        return Trait.NONE
-    return (Trait.SMALL_LIMIT if small else Trait.NONE) | (Trait.NONE if _is_whole(text) else Trait.FRACTIONAL)
+        return False
 
 
 def _is_whole(text: str) -> bool:

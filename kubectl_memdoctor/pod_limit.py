@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -307,6 +308,7 @@ def _minor(kubelet_version: str) -> int:
     return int(found[1]) if found else max(CUMULATIVE_MINORS) + 1
 
 
+@lru_cache(quantity.DIFFERENT_TEXTS)
 def _nano(text: str | None) -> int:
     """What is no quantity counts as absent here; `_unreadable` has said so where it matters."""
     if text is None:

@@ -16,7 +16,7 @@ from itertools import islice
 from msgspec import Struct, field
 
 from kubectl_memdoctor.cluster.source import NotFound, NotRecorded, Page, Unreadable
-from kubectl_memdoctor.context import Trait, traits
+from kubectl_memdoctor.context import NO_TRAITS, traits
 from kubectl_memdoctor.early_findings import EarlyFindings
 from kubectl_memdoctor.objects import NAMESPACES, PODS, Pod
 from kubectl_memdoctor.reading import Reading
@@ -71,7 +71,7 @@ class PodPass(Struct):
             return
         for namespace in self.selection.scopes():
             for page in islice(self._pages(namespace, UNWELL), FIRST_PAGES):
-                found = [pod for pod in page.items if traits(pod, self.survey.small_below) is not Trait.NONE]
+                found = [pod for pod in page.items if traits(pod, self.survey.small_below) is not NO_TRAITS]
                 self._first.update((identity(pod), pod) for pod in found)
                 self.early.see(found)
                 self.early.advance()
@@ -79,11 +79,11 @@ class PodPass(Struct):
     def _look_at(self, namespace: str | None) -> None:
         try:
             for page in self._pages(namespace):
-                known = len(self.survey.kept)
-                for pod in page.items:
-                    self.survey.add(pod)
+                pods = page.at_a_glance() if self.survey.takes_glances else page.items
+                kept = [page.items[place] for place, pod in enumerate(pods) if self.survey.shows(pod)]
+                self.survey.kept += kept
                 if self.early is not None:
-                    self._look_again(self.early, page, self.survey.kept[known:])
+                    self._look_again(self.early, page, kept)
                 self.progress(self.survey.pods, page.remaining)
         except NotRecorded as missing:
             # Where a quota forbids every pod, events are all that there is to save.
@@ -91,7 +91,7 @@ class PodPass(Struct):
 
     def _look_again(self, early: EarlyFindings, page: Page[Pod], kept: list[Pod]) -> None:
         if self._first:
-            for pod in page.items:
+            for pod in page.at_a_glance():
                 self._first.pop(identity(pod), None)
         early.see(kept)
         early.advance()

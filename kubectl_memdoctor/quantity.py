@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 NANO = 10**9
+DIFFERENT_TEXTS = 8192
+"""Clusters use few different quantities, 100,000 pods the same ones: what follows from a text is remembered."""
 MAX_INT64 = (1 << 63) - 1
 
 _FORM = re.compile(r"([+-]?+)0*+([0-9]*+)(?:\.([0-9]*+))?+([eEinumkKMGTP]*+[+-]?+[0-9]*+)")
@@ -47,9 +49,9 @@ class Quantity:
         object.__setattr__(self, "nano", self.unscaled * scale if self.unscaled else 0)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(DIFFERENT_TEXTS)
 def parse(text: str) -> Quantity:
-    """Raises QuantityError. Clusters use few different texts, so they are remembered."""
+    """Raises QuantityError."""
     trimmed = text.strip(_SPACES)
     form = _FORM.fullmatch(trimmed) if 0 < len(trimmed) <= _LONGEST else None
     if form is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from kubectl_memdoctor.context import (
+    NO_TRAITS,
     ClusterContext,
     PodContext,
     Siblings,
@@ -51,7 +52,17 @@ class Survey:
         self._totals: Counter[int] = Counter()
         self._totals_of = (0, 0)
 
+    @property
+    def takes_glances(self) -> bool:
+        """Whether `shows` can do with what a page holds at a glance."""
+        return not self._named and self._near is None
+
     def add(self, pod: Pod, *, keep: bool = False) -> None:
+        if self.shows(pod) or keep:
+            self.kept.append(pod)
+
+    def shows(self, pod: Pod) -> bool:
+        """Counts the pod; whether it has to be kept."""
         self.pods += 1
         node_name = pod.spec.node_name
         self.namespaces.add(pod.metadata.namespace)
@@ -65,8 +76,7 @@ class Survey:
             self._remember(pod)
         found = traits(pod, self.small_below)
         self._count_sibling(pod, found)
-        if found is not Trait.NONE or keep or (self._near is not None and self._near.shows(pod)):
-            self.kept.append(pod)
+        return found is not NO_TRAITS or (self._near is not None and self._near.shows(pod))
 
     def _remember(self, pod: Pod) -> None:
         metadata = pod.metadata
@@ -84,7 +94,7 @@ class Survey:
         if owner is None:
             return
         self._owners.append(owner)
-        if found is not Trait.NONE and Trait.KILLED in found and _is_oom_killed(pod):
+        if found is not NO_TRAITS and Trait.KILLED in found and _is_oom_killed(pod):
             self._oom_killed[owner] += 1
 
     def siblings(self, pod: Pod) -> Siblings:

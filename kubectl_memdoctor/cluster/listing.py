@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from kubectl_memdoctor.cluster import protobuf
+from kubectl_memdoctor.cluster.protobuf_fields import GLANCED
 from kubectl_memdoctor.cluster.source import AccessError, Page
 from kubectl_memdoctor.cluster.status import foreign, is_expired, read_status
 from kubectl_memdoctor.cluster.transport import JSON, Answer
@@ -78,9 +79,10 @@ class Listing(Generic[Object]):
                     body = protobuf.open_list(answer.body, self._resource)
                     meta = body.meta
                     following = self._following(token, meta)
-                    items = body.items()
+                    page = self._from_protobuf(body)
                 else:
                     meta, items = self._from_json(answer)
+                    page = Page(items, meta.remaining_item_count)
                     following = self._following(token, meta)
             except protobuf.DecodeError:
                 if self._as_json:
@@ -88,7 +90,7 @@ class Listing(Generic[Object]):
                 self._as_json = True
                 answer = self._ask(token)
                 continue
-            yield Page(self._new(items), meta.remaining_item_count)
+            yield self._new(page)
             if following is None:
                 return
             token, answer = meta.continue_, following.answer()
@@ -108,6 +110,13 @@ class Listing(Generic[Object]):
             )
         return _Coming(lambda: self._ask(meta.continue_))
 
+    def _from_protobuf(self, body: protobuf.ListBody[Object]) -> Page[Object]:
+        remaining = body.meta.remaining_item_count
+        if self._resource.type not in GLANCED:
+            return Page(body.items(), remaining)
+        items = body.one_by_one()
+        return Page(items, remaining, items.glances())
+
     def _from_json(self, answer: Answer) -> tuple[ListMeta, tuple[Object, ...]]:
         try:
             meta, items = decode_list(answer.body, self._resource.type)
@@ -118,21 +127,22 @@ class Listing(Generic[Object]):
             raise foreign(answer, self._server)
         return meta, items
 
-    def _new(self, items: tuple[Object, ...]) -> tuple[Object, ...]:
-        """Those that have not come yet. Lists are in the order of etcd's keys, and eight bytes for each object are kept
+    def _new(self, page: Page[Object]) -> Page[Object]:
+        """What of it has not come yet. Lists are in the order of etcd's keys, and eight bytes for each object are kept
         for the case that a page does not begin after the one before: a list that had to start again, a repeated page.
         """
-        if not items:
-            return items
-        if self._known is None and _key(items[0]) <= self._last_key:
+        seen = page.at_a_glance()
+        if not len(seen):
+            return page
+        if self._known is None and _key(seen[0]) <= self._last_key:
             self._known = set(self._seen)
-        self._last_key = _key(items[-1])
+        self._last_key = _key(seen[-1])
         if self._known is None:
-            self._seen.extend(map(_identity, items))
-            return items
-        new = tuple(item for item in items if _identity(item) not in self._known)
+            self._seen.extend(map(_identity, seen))
+            return page
+        new = tuple(item for item in page.items if _identity(item) not in self._known)
         self._known.update(map(_identity, new))
-        return new
+        return Page(new, page.remaining)
 
 
 class _Coming:

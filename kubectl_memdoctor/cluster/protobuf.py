@@ -9,7 +9,7 @@ The wire format: https://kubernetes.io/docs/reference/using-api/api-concepts/#pr
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Any, Generic, Union, get_args, get_origin, get_type_hints
@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Struct, field
 
 from kubectl_memdoctor import objects
-from kubectl_memdoctor.cluster.protobuf_fields import FIELDS, LISTED, Inside
+from kubectl_memdoctor.cluster.protobuf_fields import FIELDS, GLANCED, LISTED, Inside
+from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.objects import ListMeta, Object, Quantities, Resource
 
 MAGIC = b"k8s\x00"
@@ -26,14 +27,17 @@ MAGIC = b"k8s\x00"
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 KEPT = 4096
 """Different values of one kind that are remembered: what replicas have in common is read once."""
-_SHARED: frozenset[type[Struct]] = frozenset({objects.ResourceRequirements, objects.OwnerReference})
+_SHARED: frozenset[type[Struct]] = frozenset({objects.ResourceRequirements, objects.OwnerReference, objects.PodOS})
 """Structs of which many objects have the very same."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LENGTH_DELIMITED = 2
 
 
-class DecodeError(ValueError):
+class DecodeError(AccessError):
     """The body is cut, garbled, or of another kind."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"error: the API server's answer is not protobuf that can be read: {what}")
 
 
 class ListBody(Struct, Generic[Object], frozen=True):
@@ -41,12 +45,44 @@ class ListBody(Struct, Generic[Object], frozen=True):
 
     meta: ListMeta
     _raw: memoryview
-    _type: type[Object]
+    _resource: Resource[Object]
 
     def items(self) -> tuple[Object, ...]:
         """Raises DecodeError."""
-        read = _schema().items[self._type]
-        items: tuple[Object, ...] = _decoded(lambda: read(self._raw))
+        return tuple(self.one_by_one())
+
+    def one_by_one(self) -> OneByOne[Object]:
+        """Raises DecodeError where no item can be found."""
+        schema, function = _schema(), _function(self._resource.type)
+        message = schema.message(f"{self._resource.kind}List")
+        messages = _decoded(lambda: message.FromString(bytes(self._raw)).items[:])
+        return OneByOne(messages, schema.functions[function], schema.glances[function])
+
+
+class OneByOne(Generic[Object]):
+    """Items that are read when they are asked for. Reading raises DecodeError."""
+
+    def __init__(self, messages: Sequence[Any], read: Callable[[Any], Object], glance: Callable[[Any], Object]) -> None:
+        self._messages = messages
+        self._read = read
+        self._glance = glance
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(self._all(self._read))
+
+    def __getitem__(self, place: int) -> Object:
+        item: Object = _decoded(lambda: self._read(self._messages[place]))
+        return item
+
+    def glances(self) -> tuple[Object, ...]:
+        """The items with those of their fields that GLANCED names, all others as if they were absent."""
+        return tuple(self._all(self._glance))
+
+    def _all(self, read: Callable[[Any], Object]) -> list[Object]:
+        items: list[Object] = _decoded(lambda: [read(message) for message in self._messages])
         return items
 
 
@@ -75,7 +111,7 @@ def open_list(body: bytes, resource: Resource[Object]) -> ListBody[Object]:
     # The API server writes fields in the order of their numbers, so that a list's metadata stands first.
     number, found, _ = _next_field(raw, 0) if raw else (0, raw, 0)
     meta = _schema().struct(ListMeta, bytes(found)) if number == 1 else ListMeta()
-    return ListBody(meta, raw, resource.type)
+    return ListBody(meta, raw, resource)
 
 
 def open_struct(body: bytes, kind: str, type_: type[Struct]) -> Any:
@@ -147,11 +183,12 @@ def _is_compiled() -> bool:
 
 
 class _Schema(Struct, frozen=True):
-    """`message` gives a message's class by its name, `items` the function that reads a list's items."""
+    """`message` gives a message's class by its name. `functions` read a message as a whole, `glances` what GLANCED
+    names."""
 
     message: Callable[[str], Any]
     functions: dict[str, Callable[[Any], Any]]
-    items: dict[type[Struct], Callable[[memoryview], tuple[Any, ...]]]
+    glances: dict[str, Callable[[Any], Any]]
 
     def struct(self, type_: type[Struct], body: bytes) -> Any:
         """Raises DecodeError."""
@@ -180,24 +217,23 @@ def _schema() -> _Schema:
     def message(name: str) -> Any:
         return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"memdoctor.{name}"))
 
-    functions = _compiled(texts.sources, message)
-    items = {
-        resource.type: _reader(message(f"{resource.kind}List"), functions[_function(resource.type)])
-        for resource in LISTED
-    }
-    return _Schema(message, functions, items)
-
-
-def _reader(message: Any, convert: Callable[[Any], Any]) -> Callable[[memoryview], tuple[Any, ...]]:
-    return lambda raw: tuple([convert(item) for item in message.FromString(bytes(raw)).items[:]])
+    functions = _compiled(texts.sources, _names(message))
+    return _Schema(message, functions, _compiled(texts.glances, dict(functions)))
 
 
 def _function(struct: type[Struct]) -> str:
     return f"read_{struct.__name__}"
 
 
-def _compiled(sources: list[str], message: Callable[[str], Any]) -> dict[str, Callable[[Any], Any]]:
-    """The functions' texts, compiled as dataclasses does it: a loop over fields would take several times as long."""
+def _compiled(sources: list[str], names: dict[str, Any]) -> dict[str, Any]:
+    """`names` and the functions' texts, compiled as dataclasses does it: a loop over fields would take several times as
+    long."""
+    exec("\n".join(sources), names)
+    return names
+
+
+def _names(message: Callable[[str], Any]) -> dict[str, Any]:
+    """What the functions' texts call."""
     entry, time = message("QuantityEntry"), message("Time")
 
     @lru_cache(KEPT)
@@ -214,7 +250,6 @@ def _compiled(sources: list[str], message: Callable[[str], Any]) -> dict[str, Ca
 
     names: dict[str, Any] = {struct.__name__: struct for struct in FIELDS}
     names |= {"quantities": quantities, "moment": moment, "message": message, "kept": lru_cache(KEPT), "NONE": {}}
-    exec("\n".join(sources), names)
     return names
 
 
@@ -239,10 +274,12 @@ class _Message(Struct):
 
 
 class _Texts(Struct):
-    """The schema's messages, and beside them the texts of the functions that read them."""
+    """The schema's messages, and beside them the texts of the functions that read them. `glances` are functions that
+    stand in for those of the same name."""
 
     _file: Any
     sources: list[str] = field(default_factory=list)
+    glances: list[str] = field(default_factory=list)
 
     def message(self, name: str) -> _Message:
         return _Message(self._file.message_type.add(name=name))
@@ -250,7 +287,7 @@ class _Texts(Struct):
     def struct(self, struct: type[Struct]) -> None:
         """A message with the struct's fields, and a function that makes the struct of it."""
         name, message = struct.__name__, self.message(struct.__name__)
-        arguments: list[str] = []
+        arguments: dict[str, str] = {}
         inside: dict[int, list[str]] = {}
         hints = get_type_hints(struct, include_extras=True)
         for entry in (entry.name for entry in msgspec.structs.fields(struct)):
@@ -258,9 +295,9 @@ class _Texts(Struct):
             if number is None:
                 continue
             if isinstance(number, int):
-                arguments.append(f"{entry}={_field(message, entry, number, hint)}")
+                arguments[entry] = f"{entry}={_field(message, entry, number, hint)}"
             elif get_origin(hint) is tuple:
-                arguments.append(f"{entry}={self._wrapped_items(message, name, entry, number, get_args(hint)[0])}")
+                arguments[entry] = f"{entry}={self._wrapped_items(message, name, entry, number, get_args(hint)[0])}"
             else:
                 inside.setdefault(number.message, []).append(entry)
         for number, entries in inside.items():
@@ -273,12 +310,15 @@ class _Texts(Struct):
                 if isinstance(place, Inside)
             ]
             self._kept(f"read_{name}Inside{number}", f"{name}Inside{number}", f"{{{', '.join(texts)}}}")
-            arguments.append(f"**read_{name}Inside{number}(m.inside{number})")
-        made = f"{name}({', '.join(arguments)})"
+            arguments[f"inside{number}"] = f"**read_{name}Inside{number}(m.inside{number})"
+        made = f"{name}({', '.join(arguments.values())})"
         if struct in _SHARED:
             self._kept(_function(struct), name, made)
         else:
             self.sources.append(f"def {_function(struct)}(m):\n    return {made}")
+        if struct in GLANCED:
+            seen = ", ".join(text for entry, text in arguments.items() if entry in GLANCED[struct])
+            self.glances.append(f"def {_function(struct)}(m):\n    return {name}({seen})")
 
     def _wrapped_items(self, message: _Message, name: str, entry: str, number: Inside, item: type[Struct]) -> str:
         wrapper = f"{name}{number.message}"

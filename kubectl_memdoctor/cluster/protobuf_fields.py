@@ -20,6 +20,35 @@ LISTED: frozenset[Resource[Any]] = frozenset({objects.PODS, objects.EVENTS, obje
 """What a cluster has more of than a page holds."""
 
 
+GLANCED: Mapping[type[Struct], frozenset[str]] = {
+    objects.Pod: frozenset({"metadata", "spec", "status"}),
+    objects.ObjectMeta: frozenset({"name", "namespace", "uid", "owner_references", "deletion_timestamp"}),
+    objects.Container: frozenset({"resources", "restart_policy"}),
+    objects.PodSpec: frozenset(
+        {"containers", "init_containers", "resources", "overhead", "node_name", "node_selector", "os"}
+    ),
+    objects.ContainerState: frozenset({"waiting", "running", "terminated"}),
+    objects.StateWaiting: frozenset({"reason"}),
+    objects.StateRunning: frozenset(),
+    objects.StateTerminated: frozenset({"exit_code", "reason"}),
+    objects.ContainerStatus: frozenset({"state", "last_state"}),
+    objects.Condition: frozenset({"type", "status"}),
+    objects.PodStatus: frozenset(
+        {
+            "phase",
+            "reason",
+            "conditions",
+            "container_statuses",
+            "init_container_statuses",
+            "ephemeral_container_statuses",
+            "resize",
+        }
+    ),
+}
+"""The fields that tell whether a pod is worth a second look, and what it counts for. A struct that is not named here is
+no part of a pod, or holds none that is: it is read as a whole."""
+
+
 class Inside(NamedTuple):
     """JSON has the field inline, protobuf in a message of its own: that one's number, and the field's in it. Of a list,
     each item lies in such a message."""

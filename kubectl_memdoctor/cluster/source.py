@@ -5,19 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Generic, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from kubectl_memdoctor.exit_code import CouldNotLook
 from kubectl_memdoctor.objects import Object, Resource
 
+Item = TypeVar("Item", covariant=True)
+
+
+class Items(Protocol[Item]):
+    """A tuple, or what is read when it is asked for. Reading may raise AccessError."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Item]: ...
+
+    def __getitem__(self, place: int, /) -> Item: ...
+
 
 class Page(Struct, Generic[Object], frozen=True):
-    """Some items of a list. `remaining` is how many the server says are still to come (None: it does not say)."""
+    """Some items of a list. `remaining` is how many the server says are still to come (None: it does not say).
 
-    items: tuple[Object, ...]
+    `glances` are the items as far as the survey looks at them, where that is cheaper to read than all of them.
+    """
+
+    items: Items[Object]
     remaining: int | None = None
+    glances: tuple[Object, ...] | None = None
+
+    def at_a_glance(self) -> Items[Object]:
+        """One for each item."""
+        return self.items if self.glances is None else self.glances
 
 
 class Origin(Struct, frozen=True):

@@ -6,6 +6,7 @@ import string
 import types
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -17,8 +18,10 @@ from msgspec import Struct
 from kubectl_memdoctor.cluster import protobuf
 from kubectl_memdoctor.cluster.listing import PROTOBUF
 from kubectl_memdoctor.cluster.protobuf_fields import FIELDS, LISTED
-from kubectl_memdoctor.cluster.source import AccessError
+from kubectl_memdoctor.cluster.recording import open_recording
+from kubectl_memdoctor.cluster.source import AccessError, NotRecorded
 from kubectl_memdoctor.objects import PODS, Node, ObjectMeta, Pod, Resource, Status, decode, decode_list
+from kubectl_memdoctor.survey import Survey
 
 from .faulty_server import HANG_UP, Reply, pod_list, status
 from .protobuf_bodies import CONTENT_TYPE, enveloped, field, list_body, list_reply, message
@@ -27,6 +30,8 @@ from .test_faults import EXPIRED, session
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBERS = st.integers(-(2**31), 2**31 - 1)
 TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
+CASES = Path(__file__).parent.parent / "cases"
+SMALL = 32 << 20
 EXAMPLES = settings(max_examples=40, deadline=None)
 
 
@@ -59,6 +64,26 @@ def test_any_object_is_the_same_in_protobuf_as_in_json(resource: Resource[Any]) 
         assert (body.meta, body.items()) == in_json == (body.meta, items)
 
     holds()
+
+
+def counted(survey: Survey, pod: Pod) -> tuple[Any, ...]:
+    shown = survey.shows(pod)
+    seen = survey.pods, survey.windows_pods, survey.nodes, survey.namespaces, survey.requested
+    return shown, seen, survey.siblings(pod)
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_a_survey_counts_a_glance_for_what_the_whole_pod_is(path: Path) -> None:
+    try:
+        pods = [pod for page in open_recording([str(path)], None).list(PODS) for pod in page.items]
+    except NotRecorded:
+        pods = []
+    items = protobuf.open_list(list_body("Pod", pods), PODS).one_by_one()
+    assert [*items] == pods
+    assert len(items) == len(items.glances())
+    assert Survey(SMALL).takes_glances
+    for pod, glance in zip(items, items.glances(), strict=True):
+        assert counted(Survey(SMALL), glance) == counted(Survey(SMALL), pod)
 
 
 def test_every_field_that_is_read_has_a_number() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -274,11 +275,8 @@ def _decoded(array: bytes | memoryview, type_: type[ApiObject]) -> list[Any]:
 def newest_time(resource: Resource[Any] | None, objects: Iterable[Any], newest: datetime) -> datetime:
     """The newest time at which something had happened to one of these objects, `newest` if that is newer."""
     times = _TIMES.get(resource.group_resource, _made) if resource else _head_times
-    for entry in objects:
-        for time in times(entry):
-            if time is not None and time > newest:
-                newest = time
-    return newest
+    known: Iterator[datetime] = filter(None, chain.from_iterable(map(times, objects)))
+    return max(chain((newest,), known))
 
 
 def _head_times(head: Head) -> tuple[datetime | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -28,7 +29,7 @@ from kubectl_memdoctor.cluster.recording.texts import (
     Text,
     refuse,
 )
-from kubectl_memdoctor.objects import PODS, ApiObject, Pod
+from kubectl_memdoctor.objects import PODS, ApiObject
 
 EMPTY_LIST = f"a list of nothing, which does not tell what was asked for: {HOW_TO_SAVE}"
 NO_TIME = datetime.min.replace(tzinfo=UTC)
@@ -122,7 +123,7 @@ class Scan:
         if form is None and run.kind.endswith("List"):
             yield from self._inside(_array(text, base + run.start, base + run.end), text)
         self._objects += len(objects)
-        namespaces = frozenset(entry.metadata.namespace for entry in objects)
+        namespaces = frozenset(map(_NAMESPACE, objects))
         self.namespaces |= namespaces
         self.newest = newest_time(form.resource if form else None, objects, self.newest)
         if form is None:
@@ -133,7 +134,7 @@ class Scan:
         self.recorded.add(form.resource.group_resource)
         objects = _without(objects, doubles)
         if form.resource is PODS:
-            self.names_runtime_class = self.names_runtime_class or any(map(_names_runtime_class, objects))
+            self.names_runtime_class = self.names_runtime_class or any(map(_RUNTIME_CLASS, objects))
         yield form, objects
 
     def _inside(self, array: bytes, text: Text) -> Iterator[tuple[Form, list[Any]]]:
@@ -164,6 +165,8 @@ class Scan:
 
 
 _NAMELESS = 0
+_NAMESPACE = attrgetter("metadata.namespace")
+_RUNTIME_CLASS = attrgetter("spec.runtime_class_name")
 
 
 def _identity(resource: str, entry: Any) -> int:
@@ -180,10 +183,6 @@ def _array(text: Text, start: int, end: int) -> bytes:
 
 def _without(objects: list[Any], places: frozenset[int]) -> list[Any]:
     return [entry for place, entry in enumerate(objects) if place not in places] if places else objects
-
-
-def _names_runtime_class(pod: Pod) -> bool:
-    return pod.spec.runtime_class_name != ""
 
 
 def _pieces(text: Text, spool: Spool) -> Iterator[Piece]:
