@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Flag, Kind
+from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Arguments, Flag, Kind
 
 COLUMNS = 80
 
@@ -19,6 +19,7 @@ class Page(Struct, frozen=True):
     usage: str
     text: str
     flags: tuple[Flag, ...]
+    arguments: Arguments
 
     @property
     def summary(self) -> str:
@@ -40,7 +41,7 @@ def overview(pages: Iterable[Page]) -> Iterator[str]:
     yield ""
     yield "Commands:"
     for page in pages:
-        yield f"  {page.name:9} {page.summary.rstrip('.')}"
+        yield f"  {page.name:10} {page.summary.rstrip('.')}"
     yield ""
     yield "Usage:"
     yield f"  {PROGRAM} COMMAND [options]"
