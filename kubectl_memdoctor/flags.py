@@ -38,6 +38,7 @@ class Named(StrEnum):
     USER = "user"
     NAMESPACE = "namespace"
     POD = "pod"
+    DEMO_POD = "pod of the demo"
     NODE = "node"
     RUNTIME_CLASS = "runtimeclass"
     RULE = "rule"

@@ -1,4 +1,4 @@
-"""Names that only a kubeconfig, a cluster or the folder of rules knows."""
+"""Names that only a kubeconfig, a cluster or a file of the program knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import pkgutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from kubectl_memdoctor.completion.protocol import Offer, Word, plain
 from kubectl_memdoctor.completion.words import Question
@@ -56,6 +59,8 @@ def ask(question: Question, seconds: float) -> Iterable[str]:
     """Raises CouldNotLook."""
     if question.names is Named.RULE:
         return _rules()
+    if question.names is Named.DEMO_POD:
+        return _demo_pods()
     _silence()
     if question.names in (Named.CONTEXT, Named.CLUSTER, Named.USER):
         return _of_kubeconfig(question)
@@ -75,6 +80,11 @@ def _rules() -> Iterable[str]:
     spec = importlib.util.find_spec("kubectl_memdoctor.rules")
     folders = spec.submodule_search_locations if spec else None
     return [entry.name.replace("_", "-") for entry in pkgutil.iter_modules(folders or [])]
+
+
+def _demo_pods() -> Iterable[str]:
+    recording = resources.files("kubectl_memdoctor.data").joinpath("demo.json").read_bytes()
+    return [item["metadata"]["name"] for item in msgspec.json.decode(recording)["items"] if item["kind"] == "Pod"]
 
 
 def _of_kubeconfig(question: Question) -> Iterable[str]:
