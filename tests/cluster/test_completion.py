@@ -1,0 +1,137 @@
+"""What kubectl itself offers behind `kubectl memdoctor`, with names of a real API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from kubectl_memdoctor.commands import NAMES
+from kubectl_memdoctor.flags import OUTPUTS
+
+from .api import Json
+from .control_plane import ControlPlane
+from .memdoctor import Shell
+from .seeded import Seeded
+
+PATIENT = {"MEMDOCTOR_COMPLETION_SECONDS": "100"}
+"""A second may be short on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """`directive` is cobra's name of it; `noise` what else came on stderr."""
+
+    words: tuple[str, ...]
+    directive: str
+    noise: str
+
+
+def offered(shell: Shell, line: str, user: str = "admin", environ: Mapping[str, str] = PATIENT) -> Offered:
+    """What `kubectl __complete` answers for the line behind `kubectl memdoctor`; a closing space begins a new word."""
+    variables = [f"{name}={value}" for name, value in environ.items()]
+    command = ["env", *variables, "kubectl", "__complete", "memdoctor", *line.split(" ")]
+    ran = shell.run(command, user, "default")
+    assert ran.code == 0
+    noise, _, directive = ran.err.partition("Completion ended with directive: ")
+    words = [row.partition("\t")[0] for row in ran.out.splitlines()]
+    assert words.pop().startswith(":")
+    return Offered(tuple(words), directive.strip().removeprefix("ShellCompDirective"), noise)
+
+
+def names(items: Iterable[Json]) -> tuple[str, ...]:
+    return tuple(sorted({item["metadata"]["name"] for item in items}))
+
+
+def test_words_of_its_own(shell: Shell) -> None:
+    assert offered(shell, "") == Offered(NAMES, "NoFileComp", "")
+    assert offered(shell, "pod -o ") == Offered(OUTPUTS, "NoFileComp", "")
+    assert offered(shell, "logs ") == Offered((), "Default", "")
+    assert offered(shell, "completion install --to=") == Offered((), "FilterDirs", "")
+    assert offered(shell, "ns -- ") == Offered((), "NoFileComp", "")
+
+
+def test_names_of_the_cluster(shell: Shell, plane: ControlPlane, seeded: Seeded) -> None:
+    api = plane.api()
+    pods = names(api.items("v1", "Pod", "default"))
+    namespaces = names(api.items("v1", "Namespace"))
+    in_shop = names(api.items("v1", "Pod", "shop"))
+    assert pods
+    assert in_shop
+    expected = {
+        "pod ": pods,
+        "pod -A ": names(api.items("v1", "Pod")),
+        "pod -n shop ": in_shop,
+        "--namespace=shop pod ": in_shop,
+        f"pod -n shop {in_shop[0][:4]}": tuple(name for name in in_shop if name.startswith(in_shop[0][:4])),
+        f"pod {pods[0]} ": pods[1:],
+        "ns ": namespaces,
+        "ns shop ": tuple(name for name in namespaces if name != "shop"),
+        "pod -n ": namespaces,
+        "node ": names(api.items("v1", "Node")),
+        "calibrate --node=": names(api.items("v1", "Node")),
+        "pod -n owned deploy/": tuple(f"deploy/{name}" for name in names(api.items("apps/v1", "Deployment", "owned"))),
+        "pod --context ": ("test",),
+        "ns --cluster=": ("test",),
+        "ns --user ": ("admin",),
+    }
+    assert expected["pod -n owned deploy/"]
+    assert {line: offered(shell, line) for line in expected} == {
+        line: Offered(found, "NoFileComp", "") for line, found in expected.items()
+    }
+
+
+def test_only_names_travel(shell: Shell, plane: ControlPlane, seeded: Seeded) -> None:
+    before = len(plane.audited("kubectl-memdoctor"))
+    assert offered(shell, "pod -n shop ").words
+    asked = [event["requestURI"] for event in plane.audited("kubectl-memdoctor")[before:]]
+    assert len(asked) == 1
+    path, _, query = asked[0].partition("?")
+    assert path == "/api/v1/namespaces/shop/pods"
+    assert {"includeObject=None", "limit=500"} <= set(query.split("&"))
+
+
+@pytest.mark.parametrize(
+    ("line", "user"),
+    [
+        ("pod ", "stranger"),
+        ("node ", "stranger"),
+        ("pod -n nowhere ", "admin"),
+        ("pod --context absent ", "admin"),
+        ("pod --kubeconfig /nowhere ", "admin"),
+        ("pod --server https://127.0.0.1:1 ", "admin"),
+        ("pod --request-timeout soon ", "admin"),
+        ("pod nosuch/", "admin"),
+        ("pod a/b/", "admin"),
+        ("pod -n a/b ", "admin"),
+    ],
+)
+def test_where_there_is_no_answer_nothing_is_offered_and_nothing_said(
+    shell: Shell, seeded: Seeded, line: str, user: str
+) -> None:
+    assert offered(shell, line, user) == Offered((), "NoFileComp", "")
+
+
+def test_nothing_is_waited_for_longer_than_one_wants(shell: Shell, seeded: Seeded) -> None:
+    """No time at all: words of its own are offered all the same."""
+    in_no_time = {"MEMDOCTOR_COMPLETION_SECONDS": "0"}
+    assert offered(shell, "pod ", environ=in_no_time) == Offered((), "NoFileComp", "")
+    assert offered(shell, "completion ", environ=in_no_time).words == ("install", "print")
+
+
+def test_kubectl_finds_what_install_writes(shell: Shell, seeded: Seeded) -> None:
+    """krew links one program only."""
+    alone = shell.plane.folder / "krew" / "bin"
+    alone.mkdir(parents=True)
+    (alone / "kubectl-memdoctor").symlink_to((shell.bin / "kubectl-memdoctor").resolve())
+    (alone / "kubectl").symlink_to(shell.plane.programs.kubectl)
+    path = {"PATH": f"{alone}:/usr/bin:/bin", **PATIENT}
+    assert offered(shell, "completion ", environ=path).words == ()
+    variables = [f"{name}={value}" for name, value in path.items()]
+    written = alone / "kubectl_complete-memdoctor"
+    ran = shell.run(["env", *variables, "kubectl", "memdoctor", "completion", "install"], "admin", "default")
+    assert (ran.code, ran.out, ran.err) == (0, "", f"{written} written.\n")
+    assert offered(shell, "completion ", environ=path) == Offered(("install", "print"), "NoFileComp", "")
+    assert offered(shell, "pod ", environ=path).words == offered(shell, "pod ").words
+    written.unlink()
