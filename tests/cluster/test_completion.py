@@ -21,7 +21,7 @@ PATIENT = {"MEMDOCTOR_COMPLETION_SECONDS": "100"}
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """`directive` is cobra's name of it; `noise` what else came on stderr."""
+    """`directive` is cobra's name of it; `noise` what was said beside what kubectl says."""
 
     words: tuple[str, ...]
     directive: str
@@ -34,7 +34,8 @@ def offered(shell: Shell, line: str, user: str = "admin", environ: Mapping[str, 
     command = ["env", *variables, "kubectl", "__complete", "memdoctor", *line.split(" ")]
     ran = shell.run(command, user, "default")
     assert ran.code == 0
-    noise, _, directive = ran.err.partition("Completion ended with directive: ")
+    said, _, directive = ran.err.partition("Completion ended with directive: ")
+    noise = "".join(row for row in said.splitlines() if not row.startswith("[Debug] "))
     words = [row.partition("\t")[0] for row in ran.out.splitlines()]
     assert words.pop().startswith(":")
     return Offered(tuple(words), directive.strip().removeprefix("ShellCompDirective"), noise)
