@@ -6,6 +6,7 @@ no file that it did not write itself. print prints what it would write.
 
 The completion of kubectl itself must be set up in the shell: see kubectl completion --help. Names of pods, nodes and
 namespaces are asked of the cluster that the line is for; where there is no answer within a second, none are offered.
+The variable MEMDOCTOR_COMPLETION_SECONDS changes that second, say for a credential plugin that takes longer.
 
 Examples:
   # Once, after kubectl krew install memdoctor
