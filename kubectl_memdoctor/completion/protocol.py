@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntFlag
+
+from msgspec import Struct
 
 from kubectl_memdoctor.clean import clean
 
@@ -22,16 +23,14 @@ class Directive(IntFlag):
     FOLDERS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One that may stand there."""
 
     text: str
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     words: tuple[Word, ...] = ()
     directive: Directive = Directive.NO_FILES
 

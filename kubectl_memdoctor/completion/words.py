@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubectl_memdoctor.completion.protocol import NOTHING, Directive, Offer, Word
 from kubectl_memdoctor.exit_code import UsageError
@@ -25,8 +26,7 @@ FOUND_BY_SHELL = {Named.FILE: Directive.FILES, Named.FOLDER: Directive.FOLDERS}
 OF_CLUSTER = frozenset({Named.NAMESPACE, Named.POD, Named.NODE, Named.RUNTIME_CLASS})
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Names that begin with `start` are wanted, without those `taken`; `line` says of which cluster and namespace."""
 
     names: Named
@@ -35,8 +35,7 @@ class Question:
     taken: Collection[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(Struct, frozen=True):
     """The commands by name, and each one's page."""
 
     names: tuple[str, ...]
