@@ -51,7 +51,8 @@ def lines(offer: Offer) -> Iterator[str]:
 def plain(names: Iterable[str]) -> Iterator[str]:
     """Those that a shell takes as they are.
 
-    A server or a kubeconfig may say anything, and bash's script of kubectl up to 1.36 runs what it finds in a word:
+    A server or a kubeconfig may say anything, and what kubectl 1.30 prints for bash runs what stands in a word:
     `compgen -W` expands `$(...)`. Names of objects are plain; a context with a space in it is not offered.
+    https://github.com/spf13/cobra/blob/v1.7.0/bash_completionsV2.go
     """
     return (name for name in names if _PLAIN.fullmatch(name))
