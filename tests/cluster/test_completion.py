@@ -7,15 +7,21 @@ from dataclasses import dataclass
 
 import pytest
 
+from kubectl_memdoctor.cluster.api import ApiServer
+from kubectl_memdoctor.cluster.connection import connect
+from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
+from kubectl_memdoctor.cluster.source import AccessError
 from kubectl_memdoctor.commands import NAMES
 from kubectl_memdoctor.flags import OUTPUTS
+from kubectl_memdoctor.objects import PODS
 
 from .api import Json
 from .control_plane import ControlPlane
 from .memdoctor import Shell
 from .seeded import Seeded
 
-PATIENT = {"MEMDOCTOR_COMPLETION_SECONDS": "100"}
+LONG_SECONDS = 100.0
+PATIENT = {"MEMDOCTOR_COMPLETION_SECONDS": f"{LONG_SECONDS}"}
 """A second may be short on a busy machine."""
 
 
@@ -91,6 +97,15 @@ def test_only_names_travel(shell: Shell, plane: ControlPlane, seeded: Seeded) ->
     path, _, query = asked[0].partition("?")
     assert path == "/api/v1/namespaces/shop/pods"
     assert {"includeObject=None", "limit=500"} <= set(query.split("&"))
+
+
+def test_a_long_list_comes_in_pages(shell: Shell, plane: ControlPlane, seeded: Seeded) -> None:
+    source = ApiServer(connect(start(ConnectionFlags(), shell.environ("admin", "default"))), chunk_size=3)
+    found = source.names(PODS, None, LONG_SECONDS)
+    assert len(found) > 3
+    assert sorted(found) == sorted(item["metadata"]["name"] for item in plane.api().items("v1", "Pod"))
+    with pytest.raises(AccessError, match="did not send all names within 0s"):
+        source.names(PODS, None, 0.0)
 
 
 @pytest.mark.parametrize(
