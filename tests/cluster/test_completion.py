@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,19 @@ def test_where_there_is_no_answer_nothing_is_offered_and_nothing_said(
     shell: Shell, seeded: Seeded, line: str, user: str
 ) -> None:
     assert offered(shell, line, user) == Offered((), "NoFileComp", "")
+
+
+def test_a_credential_plugin_does_not_write_into_the_line(shell: Shell, seeded: Seeded, tmp_path: Path) -> None:
+    config = json.loads(shell.plane.kubeconfig().read_text())
+    called = tmp_path / "called"
+    plugin = {"command": "sh", "args": ["-c", f"touch {called}; echo log in first >&2; cat; exit 1"]}
+    config["users"][0]["user"] = {
+        "exec": {**plugin, "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "IfAvailable"}
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config))
+    assert offered(shell, f"pod --kubeconfig {file} ") == Offered((), "NoFileComp", "")
+    assert called.exists()
 
 
 def test_nothing_is_waited_for_longer_than_one_wants(shell: Shell, seeded: Seeded) -> None:
