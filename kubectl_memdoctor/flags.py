@@ -125,6 +125,7 @@ CONTEXTS = Flag(
     "contexts",
     "Look at the clusters of these kubeconfig contexts side by side, with commas between their names.",
     Kind.LIST,
+    names=Named.CONTEXT,
 )
 ALL_CONTEXTS = Flag(
     "all-contexts",

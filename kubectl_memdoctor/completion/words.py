@@ -9,7 +9,9 @@ from msgspec import Struct
 from kubectl_memdoctor.completion.protocol import NOTHING, Directive, Offer, Word
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
+    ALL_CONTEXTS,
     CONNECTION,
+    CONTEXTS,
     EVERYWHERE,
     FILENAME,
     HELP,
@@ -24,6 +26,8 @@ from kubectl_memdoctor.help_text import Page
 
 FOUND_BY_SHELL = {Named.FILE: Directive.FILES, Named.FOLDER: Directive.FOLDERS}
 OF_CLUSTER = frozenset({Named.NAMESPACE, Named.POD, Named.NODE, Named.RUNTIME_CLASS})
+ELSEWHERE = (FILENAME, CONTEXTS, ALL_CONTEXTS)
+"""With these, what is looked at is not the one cluster that kubectl is on."""
 
 
 class Question(Struct, frozen=True):
@@ -115,8 +119,7 @@ def _argument(page: Page, line: CommandLine, start: str) -> Offer | Question:
 def _named(names: Named, line: CommandLine, start: str, taken: Collection[str]) -> Offer | Question:
     if names in FOUND_BY_SHELL:
         return Offer(directive=FOUND_BY_SHELL[names])
-    if names in OF_CLUSTER and FILENAME.field in line.given:
-        # The cluster that kubectl is on has nothing to do with a recording.
+    if names in OF_CLUSTER and any(flag.field in line.given for flag in ELSEWHERE):
         return NOTHING
     return Question(names, start, line, taken)
 

@@ -64,7 +64,7 @@ def test_no_other_flag_is_offered(name: str) -> None:
 
 
 def test_flags_may_stand_before_the_command() -> None:
-    assert offered("--conte") == ["--context"]
+    assert offered("--context") == ["--context"]
     assert set(offered("--")) == {f"--{flag.name}" for flag in (*CONNECTION, *EVERYWHERE)}
 
 
@@ -121,8 +121,8 @@ def test_a_command_whose_usage_names_arguments_says_what_they_are(page: Page) ->
         ("ns --fail-on n", ["never"]),
         ("ns --strict=t", ["true"]),
         ("ns --strict --stri", []),
-        ("ns -A --all", []),
-        ("ns --all --all", []),
+        ("ns -A --all-n", []),
+        ("ns --all --all-n", []),
         ("ns -f a --file", ["--filename"]),
         ("completion ", ["install", "print"]),
         ("completion p", ["print"]),
@@ -140,6 +140,8 @@ def test_a_command_whose_usage_names_arguments_says_what_they_are(page: Page) ->
         ("node -l pool=a ", []),
         ("pod -f dump.json ", []),
         ("pod -f dump.json -n ", []),
+        ("ns --contexts a,b ", []),
+        ("ns --all-contexts -n ", []),
         ("unknown ", []),
         ("unknown --", []),
         ("pod --unknown ", []),
@@ -182,6 +184,7 @@ def test_files_are_left_to_the_shell(line: str) -> None:
         ("calibrate --node a --node ", Named.NODE, "", ("a",)),
         ("calibrate --runtime-class=", Named.RUNTIME_CLASS, "", ()),
         ("pod --context ", Named.CONTEXT, "", ()),
+        ("ns --contexts a --contexts ", Named.CONTEXT, "", ("a",)),
         ("--context=k", Named.CONTEXT, "k", ()),
         ("ns --cluster ", Named.CLUSTER, "", ()),
         ("ns --user ", Named.USER, "", ()),
