@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from generator import cli, rbac, report_schema, rules, sandbox_minimum
+from generator import cli, man, rbac, report_schema, rules, sandbox_minimum
 
 DOCS = Path(__file__).parent
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.page,
+    "man/kubectl-memdoctor.1": man.page,
     "rbac.md": rbac.page,
     "report.schema.json": lambda: report_schema.page((DOCS / "output.md").read_text(encoding="utf-8")),
     "rules.md": rules.page,
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in stale:
         print(f"docs/{name} is stale: run make docs" if arguments else f"docs/{name}")
         if not arguments:
+            (DOCS / name).parent.mkdir(exist_ok=True)
             (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
     return 1 if stale and arguments else 0
 

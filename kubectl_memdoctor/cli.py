@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from kubectl_memdoctor.commands import NAMES, command
+from kubectl_memdoctor.completion.script import COMPLETE
 from kubectl_memdoctor.exit_code import (
     COULD_NOT_LOOK,
     INTERRUPTED,
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] == COMPLETE:
+        return _complete(arguments[1:])
     line = parse(arguments)
     if line.flag(VERSION):
         return _dispatch("version", CommandLine((), {}))
@@ -70,6 +73,12 @@ def _dispatch(name: str, line: CommandLine) -> int:
     chosen = command(name)
     refuse_others(line, chosen.page.flags, name)
     return chosen.run(line, open_screen(line.text(COLOR)))
+
+
+def _complete(words: Sequence[str]) -> int:
+    from kubectl_memdoctor.commands.completion import complete
+
+    return complete(words, open_screen(COLOR.default))
 
 
 def _print(lines: Iterable[str]) -> int:
@@ -104,3 +113,9 @@ def run() -> NoReturn:
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)
+
+
+def complete() -> NoReturn:
+    """The console script `kubectl_complete-memdoctor`."""
+    sys.argv.insert(1, COMPLETE)
+    run()

@@ -28,9 +28,26 @@ class Kind(StrEnum):
     FLAG = "flag"
 
 
+class Named(StrEnum):
+    """What a value or an argument names, where a shell can complete it."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    CONTEXT = "context"
+    CLUSTER = "cluster"
+    USER = "user"
+    NAMESPACE = "namespace"
+    POD = "pod"
+    DEMO_POD = "pod of the demo"
+    NODE = "node"
+    RUNTIME_CLASS = "runtimeclass"
+    RULE = "rule"
+
+
 class Flag(Struct, frozen=True):
     """One flag. `default` is what is printed; `choices` are the only values, when there are any. `alone` is what the
-    flag means without a value; then a value must stand behind an equals sign (pflag's NoOptDefVal)."""
+    flag means without a value; then a value must stand behind an equals sign (pflag's NoOptDefVal). `names` is what
+    its value is the name of."""
 
     name: str
     help: str
@@ -40,6 +57,7 @@ class Flag(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     alias: str = ""
     alone: str = ""
+    names: Named | None = None
 
     @property
     def field(self) -> str:
@@ -51,17 +69,27 @@ class Flag(Struct, frozen=True):
         return [*short, f"--{self.name}", *alias]
 
 
-NAMESPACE = Flag("namespace", "The namespace scope of this command.", short="n")
+class Arguments(Struct, frozen=True):
+    """What the arguments of a command are: the `choices`, or what they name. There is one, or any number if `many`, and
+    none beside the flags of `unless`."""
+
+    names: Named | None = None
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    unless: tuple[Flag, ...] = ()
+
+
+NAMESPACE = Flag("namespace", "The namespace scope of this command.", short="n", names=Named.NAMESPACE)
 CONNECTION = (
     Flag("as", "Username to impersonate for the requests; a regular user or a service account in a namespace."),
     Flag("as-group", "Group to impersonate; may be repeated.", Kind.LIST),
     Flag("as-uid", "UID to impersonate for the requests."),
     Flag("as-user-extra", "Extra of the user to impersonate, as key=value; may be repeated.", Kind.LIST),
-    Flag("certificate-authority", "Path to a certificate file for the certificate authority."),
-    Flag("client-certificate", "Path to a client certificate file for TLS."),
-    Flag("client-key", "Path to a client key file for TLS."),
-    Flag("cluster", "The name of the kubeconfig cluster to use."),
-    Flag("context", "The name of the kubeconfig context to use."),
+    Flag("certificate-authority", "Path to a certificate file for the certificate authority.", names=Named.FILE),
+    Flag("client-certificate", "Path to a client certificate file for TLS.", names=Named.FILE),
+    Flag("client-key", "Path to a client key file for TLS.", names=Named.FILE),
+    Flag("cluster", "The name of the kubeconfig cluster to use.", names=Named.CLUSTER),
+    Flag("context", "The name of the kubeconfig context to use.", names=Named.CONTEXT),
     Flag("disable-compression", "Do not ask the server for compressed answers.", Kind.FLAG, default="false"),
     Flag(
         "insecure-skip-tls-verify",
@@ -69,7 +97,7 @@ CONNECTION = (
         Kind.FLAG,
         default="false",
     ),
-    Flag("kubeconfig", "Path to the kubeconfig file to use."),
+    Flag("kubeconfig", "Path to the kubeconfig file to use.", names=Named.FILE),
     NAMESPACE,
     Flag("password", "Password for basic authentication to the API server."),
     Flag(
@@ -82,7 +110,7 @@ CONNECTION = (
         "tls-server-name", "Server name to expect in the server's certificate; by default the host that is contacted."
     ),
     Flag("token", "Bearer token for authentication to the API server."),
-    Flag("user", "The name of the kubeconfig user to use."),
+    Flag("user", "The name of the kubeconfig user to use.", names=Named.USER),
     Flag("username", "Username for basic authentication to the API server."),
 )
 """`kubectl options`, as far as it is about the connection: every command that looks at pods takes them."""
@@ -97,6 +125,7 @@ CONTEXTS = Flag(
     "contexts",
     "Look at the clusters of these kubeconfig contexts side by side, with commas between their names.",
     Kind.LIST,
+    names=Named.CONTEXT,
 )
 ALL_CONTEXTS = Flag(
     "all-contexts",
@@ -111,6 +140,7 @@ FILENAME = Flag(
     " cluster-info dump --output-directory` wrote, gzipped or not, or - for standard input; may be repeated.",
     Kind.LIST,
     short="f",
+    names=Named.FILE,
 )
 OUTPUTS = ("table", "wide", "page", "json", "jsonl", "yaml", "name", "prometheus")
 OUTPUT = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
@@ -136,6 +166,7 @@ MINIMUM_FROM = Flag(
     "minimum-from",
     "A file of minimums that `kubectl memdoctor calibrate` measured on your nodes, or - for standard input, instead of"
     " those that it saved in the cluster.",
+    names=Named.FILE,
 )
 COLORS = ("auto", "always", "never")
 COLOR = Flag(
@@ -163,6 +194,7 @@ NODE_LOG = Flag(
     "Read a node's log as well: a file or folder of dmesg, journalctl, kubelet, containerd, CRI-O or docker logs, of"
     " `docker ps -a` or `crictl pods`, gzipped or not, or - for standard input; may be repeated.",
     Kind.LIST,
+    names=Named.FILE,
 )
 NODE_EVIDENCE = Flag(
     "node-evidence",
@@ -182,11 +214,19 @@ PROMETHEUS = Flag(
     "Where to ask for the memory use of the last 7 days: the URL of a Prometheus, or auto to find one in the cluster.",
 )
 PROMETHEUS_TOKEN_FILE = Flag(
-    "prometheus-token-file", "A file with the bearer token for the URL of --prometheus; no other token is sent there."
+    "prometheus-token-file",
+    "A file with the bearer token for the URL of --prometheus; no other token is sent there.",
+    names=Named.FILE,
 )
 NEAR_LIMIT = Flag("near-limit", "Also list containers that use at least so much of their memory limit (90%).")
-NODE = Flag("node", "A node to measure on; may be repeated. By default one node of each kind.", Kind.LIST)
-RUNTIME_CLASS = Flag("runtime-class", "Measure with the handler of this RuntimeClass instead of the nodes' default.")
+NODE = Flag(
+    "node", "A node to measure on; may be repeated. By default one node of each kind.", Kind.LIST, names=Named.NODE
+)
+RUNTIME_CLASS = Flag(
+    "runtime-class",
+    "Measure with the handler of this RuntimeClass instead of the nodes' default.",
+    names=Named.RUNTIME_CLASS,
+)
 IMAGE = Flag(
     "image", "The image of the pods, whose program must stay. By default the pause image that the node itself lists."
 )
@@ -196,7 +236,11 @@ SAVE = Flag(
     Kind.FLAG,
     default="false",
 )
-OUTPUT_FILE = Flag("output-file", "Write the result to this file as well, for --minimum-from.")
+OUTPUT_FILE = Flag(
+    "output-file",
+    "Write the result to this file as well, for --minimum-from.",
+    names=Named.FILE,
+)
 YES = Flag("yes", "Do not ask before anything is written to the cluster.", Kind.FLAG, short="y", default="false")
 DRY_RUN_STRATEGIES = ("none", "client", "server")
 DRY_RUN = Flag(
@@ -212,6 +256,11 @@ CLEAN = Flag(
     "Remove what earlier runs left behind, wherever it is, or in the namespace of -n; measure nothing.",
     Kind.FLAG,
     default="false",
+)
+TO = Flag(
+    "to",
+    "The folder to write to. By default the one in which kubectl finds this plugin, else ~/.local/bin.",
+    names=Named.FOLDER,
 )
 HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
 VERSION = Flag("version", "Print the version.", Kind.FLAG)
@@ -231,15 +280,18 @@ EVERY_FLAG = (
     *REPORTING,
     *NODE_LOOKING,
     *CALIBRATING,
+    TO,
     *EVERYWHERE,
 )
 
 
 class CommandLine(Struct, frozen=True):
-    """`words` are the arguments that are not flags, `given` the flags that were given: field name -> value."""
+    """`words` are the arguments that are not flags, `given` the flags that were given: field name -> value. `ended` is
+    whether `--` stands on it, after which nothing is a flag."""
 
     words: tuple[str, ...]
     given: Mapping[str, Any]
+    ended: bool = False
 
     def text(self, flag: Flag) -> str:
         return str(self.given.get(flag.field, flag.default))
@@ -264,12 +316,20 @@ class CommandLine(Struct, frozen=True):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
+class MissingValue(UsageError):
+    """The line ends where the value of `flag` must stand."""
+
+    def __init__(self, flag: Flag, spelling: str) -> None:
+        super().__init__(f"flag needs an argument: {spelling}")
+        self.flag = flag
+
+
 _LONG = {name: flag for flag in EVERY_FLAG for name in (flag.name, flag.alias) if name}
 _SHORT = {flag.short: flag for flag in EVERY_FLAG if flag.short}
 
 
 def parse(arguments: Iterable[str]) -> CommandLine:
-    """Raises UsageError. Flags may stand anywhere, before the command's name as well.
+    """Raises UsageError, MissingValue. Flags may stand anywhere, before the command's name as well.
 
     https://github.com/spf13/pflag/blob/v1.0.10/flag.go (parseArgs): what follows a flag is its value, whatever it is.
     """
@@ -279,8 +339,7 @@ def parse(arguments: Iterable[str]) -> CommandLine:
     while rest:
         argument = rest.popleft()
         if argument == "--":
-            words += rest
-            break
+            return CommandLine((*words, *rest), given, ended=True)
         if argument == "-" or not argument.startswith("-"):
             words.append(argument)
             continue
@@ -325,7 +384,7 @@ def _next(flag: Flag, rest: deque[str], spelling: str) -> str:
     if flag.alone:
         return flag.alone
     if not rest:
-        raise UsageError(f"flag needs an argument: {spelling}")
+        raise MissingValue(flag, spelling)
     return rest.popleft()
 
 

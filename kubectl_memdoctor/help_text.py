@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Flag, Kind
+from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Arguments, Flag, Kind
 
 COLUMNS = 80
+_EXAMPLES = "\nExamples:\n"
 
 
 class Page(Struct, frozen=True):
@@ -19,10 +20,25 @@ class Page(Struct, frozen=True):
     usage: str
     text: str
     flags: tuple[Flag, ...]
+    arguments: Arguments
 
     @property
     def summary(self) -> str:
         return self.text.partition("\n")[0]
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return _paragraphs(self.text.partition(_EXAMPLES)[0].strip())
+
+    @property
+    def examples(self) -> list[str]:
+        """Line by line; without any, none."""
+        return textwrap.dedent(self.text.partition(_EXAMPLES)[2]).strip("\n").splitlines()
+
+    @property
+    def own_flags(self) -> list[Flag]:
+        """Without those about the connection."""
+        return [flag for flag in self.flags if flag not in CONNECTION]
 
 
 INTRODUCTION = (
@@ -34,13 +50,18 @@ INTRODUCTION = (
 )
 
 
+def introduction() -> list[str]:
+    """Paragraph by paragraph."""
+    return _paragraphs(INTRODUCTION)
+
+
 def overview(pages: Iterable[Page]) -> Iterator[str]:
     """`kubectl memdoctor --help`."""
-    yield from _paragraphs(INTRODUCTION)
+    yield from _wrapped(introduction())
     yield ""
     yield "Commands:"
     for page in pages:
-        yield f"  {page.name:9} {page.summary.rstrip('.')}"
+        yield f"  {page.name:10} {page.summary.rstrip('.')}"
     yield ""
     yield "Usage:"
     yield f"  {PROGRAM} COMMAND [options]"
@@ -51,17 +72,15 @@ def overview(pages: Iterable[Page]) -> Iterator[str]:
 
 def command_help(page: Page) -> Iterator[str]:
     """`kubectl memdoctor COMMAND --help`."""
-    description, _, examples = page.text.partition("\nExamples:\n")
-    yield from _paragraphs(description.strip())
-    if examples:
+    yield from _wrapped(page.paragraphs)
+    if page.examples:
         yield ""
         yield "Examples:"
-        yield from textwrap.indent(textwrap.dedent(examples).strip("\n"), "  ").splitlines()
-    own = [flag for flag in page.flags if flag not in CONNECTION]
-    if own:
+        yield from (f"  {line}" if line else "" for line in page.examples)
+    if page.own_flags:
         yield ""
         yield "Options:"
-        yield from flag_lines(own)
+        yield from flag_lines(page.own_flags)
     yield ""
     yield "Usage:"
     yield f"  {PROGRAM} {page.usage}"
@@ -75,22 +94,28 @@ def flag_lines(flags: Iterable[Flag]) -> Iterator[str]:
     for number, flag in enumerate(sorted(flags, key=lambda entry: entry.name)):
         if number:
             yield ""
-        yield f"    {_spelling(flag)}:"
+        yield f"    {spelling(flag)}:"
         indent = "        "
         yield from textwrap.wrap(
             flag.help, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
         )
 
 
-def _spelling(flag: Flag) -> str:
+def spelling(flag: Flag) -> str:
+    """As kubectl writes it: `-o, --output=''`."""
     default = {Kind.LIST: "[]", Kind.TEXT: f"'{flag.default}'"}.get(flag.kind, flag.default)
     return ", ".join(
         f"{spelling}={default}" if spelling.startswith("--") else spelling for spelling in flag.spellings()
     )
 
 
-def _paragraphs(text: str) -> Iterator[str]:
-    for number, paragraph in enumerate(text.split("\n\n")):
+def _wrapped(paragraphs: Iterable[str]) -> Iterator[str]:
+    for number, paragraph in enumerate(paragraphs):
         if number:
             yield ""
-        yield from textwrap.wrap(" ".join(paragraph.split()), COLUMNS, break_on_hyphens=False)
+        yield from textwrap.wrap(paragraph, COLUMNS, break_on_hyphens=False)
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Each as one line."""
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]

@@ -1,7 +1,8 @@
 """The subcommands, one file each. A file's docstring is its --help.
 
-Beside it stand USAGE, FLAGS and `run(line, screen)`, which returns the exit code. What takes long to import (the
-Kubernetes client, the rules) is imported in `run`, so that --help and version answer at once.
+Beside it stand USAGE, FLAGS, ARGUMENTS where it takes any, and `run(line, screen)`, which returns the exit code. What
+takes long to import (the Kubernetes client, the rules) is imported in `run`, so that --help, version and the completion
+in a shell answer at once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from kubectl_memdoctor.flags import CommandLine
+from kubectl_memdoctor.flags import Arguments, CommandLine
 from kubectl_memdoctor.help_text import Page
 from kubectl_memdoctor.screen import Screen
 
-NAMES = ("pod", "ns", "node", "logs", "calibrate", "explain", "demo", "options", "version")
+NAMES = ("pod", "ns", "node", "logs", "calibrate", "explain", "demo", "completion", "options", "version")
 """In the order of --help."""
 
 
@@ -27,4 +28,5 @@ class Command(Struct, frozen=True):
 def command(name: str) -> Command:
     """One of NAMES."""
     module = importlib.import_module(f"{__name__}.{name}")
-    return Command(Page(name, module.USAGE, (module.__doc__ or "").strip(), module.FLAGS), module.run)
+    arguments = getattr(module, "ARGUMENTS", Arguments())
+    return Command(Page(name, module.USAGE, (module.__doc__ or "").strip(), module.FLAGS, arguments), module.run)

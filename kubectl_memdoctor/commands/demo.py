@@ -16,11 +16,12 @@ from __future__ import annotations
 from importlib import resources
 
 from kubectl_memdoctor.exit_code import NOTHING_FOUND
-from kubectl_memdoctor.flags import COLOR, PROGRAM, CommandLine, Flag
+from kubectl_memdoctor.flags import COLOR, PROGRAM, Arguments, CommandLine, Flag, Named
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "demo [NAME...]"
 FLAGS: tuple[Flag, ...] = (COLOR,)
+ARGUMENTS = Arguments(Named.DEMO_POD, many=True)
 
 
 def run(line: CommandLine, screen: Screen) -> int:

@@ -17,11 +17,12 @@ import textwrap
 from collections.abc import Iterator
 
 from kubectl_memdoctor.exit_code import NOTHING_FOUND, UsageError
-from kubectl_memdoctor.flags import CommandLine, Flag
+from kubectl_memdoctor.flags import Arguments, CommandLine, Flag, Named
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "explain [RULE]"
 FLAGS: tuple[Flag, ...] = ()
+ARGUMENTS = Arguments(Named.RULE)
 COLUMNS = 100
 
 

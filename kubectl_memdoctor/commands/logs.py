@@ -36,7 +36,16 @@ from msgspec import structs
 
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
 from kubectl_memdoctor.finding import Note
-from kubectl_memdoctor.flags import FILENAME, MINIMUM, MINIMUM_FROM, PODS, REPORTING, CommandLine
+from kubectl_memdoctor.flags import (
+    FILENAME,
+    MINIMUM,
+    MINIMUM_FROM,
+    PODS,
+    REPORTING,
+    Arguments,
+    CommandLine,
+    Named,
+)
 from kubectl_memdoctor.screen import Screen
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ RECORDING = structs.replace(
 )
 USAGE = "logs FILE... [-f RECORDING] [options]"
 FLAGS = (RECORDING, MINIMUM, MINIMUM_FROM, PODS, *REPORTING)
+ARGUMENTS = Arguments(Named.FILE, many=True)
 
 
 def run(line: CommandLine, screen: Screen) -> int:

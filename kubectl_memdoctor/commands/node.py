@@ -50,7 +50,9 @@ from kubectl_memdoctor.flags import (
     PODS,
     REPORTING,
     SELECTOR,
+    Arguments,
     CommandLine,
+    Named,
 )
 from kubectl_memdoctor.screen import Progress, Screen
 
@@ -68,6 +70,7 @@ ASK_NODE = structs.replace(
 USAGE = "node (NAME... | -l SELECTOR) [options]"
 LOOKING = (NODE_LABELS, FILENAME, CHUNK_SIZE, MAX_QPS, MINIMUM, MINIMUM_FROM)
 FLAGS = (*CONNECTION, *LOOKING, ASK_NODE, NODE_LOG, *DEBUGGING, PODS, *REPORTING)
+ARGUMENTS = Arguments(Named.NODE, many=True, unless=(SELECTOR,))
 FEW_SECONDS = 8.0
 """For all nodes that were asked for: long enough for the logs of one, short enough to be waited for."""
 SPELLINGS = ("node", "nodes", "no")

@@ -50,6 +50,7 @@ from kubectl_memdoctor.flags import (
     CONTEXTS,
     FIELD_SELECTOR,
     LOOKING,
+    NAMESPACE,
     NEAR_LIMIT,
     NODE_EVIDENCE,
     NODE_LOG,
@@ -58,7 +59,9 @@ from kubectl_memdoctor.flags import (
     PROMETHEUS_TOKEN_FILE,
     REPORTING,
     SELECTOR,
+    Arguments,
     CommandLine,
+    Named,
 )
 from kubectl_memdoctor.screen import Progress, Screen
 
@@ -85,6 +88,7 @@ FLAGS = (
     PROMETHEUS_TOKEN_FILE,
     *REPORTING,
 )
+ARGUMENTS = Arguments(Named.NAMESPACE, many=True, unless=(ALL, NAMESPACE))
 
 
 def run(line: CommandLine, screen: Screen) -> int:

@@ -44,13 +44,16 @@ from kubectl_memdoctor.flags import (
     PROMETHEUS_TOKEN_FILE,
     REPORTING,
     SELECTOR,
+    Arguments,
     CommandLine,
+    Named,
 )
 from kubectl_memdoctor.screen import Screen
 
 USAGE = "pod (NAME... | TYPE/NAME... | -l SELECTOR) [options]"
 USING = (NEAR_LIMIT, PROMETHEUS, PROMETHEUS_TOKEN_FILE)
 FLAGS = (*CONNECTION, ALL, *LOOKING, NODE_EVIDENCE, NODE_LOG, *DEBUGGING, *USING, *REPORTING)
+ARGUMENTS = Arguments(Named.POD, many=True, unless=(SELECTOR, FIELD_SELECTOR))
 
 
 def run(line: CommandLine, screen: Screen) -> int:

@@ -16,7 +16,7 @@ from .api import Json
 from .control_plane import ControlPlane
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
-PLUGIN = Path(sys.executable).with_name("kubectl-memdoctor")
+PROGRAMS = ("kubectl-memdoctor", "kubectl_complete-memdoctor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,9 @@ class Shell:
 def new_shell(plane: ControlPlane, folder: Path) -> Shell:
     """`folder` becomes the first on PATH."""
     (folder / "kubectl").symlink_to(plane.programs.kubectl)
-    plugin = PLUGIN if PLUGIN.is_file() else shutil.which("kubectl-memdoctor")
-    assert plugin, "kubectl-memdoctor is not installed beside this Python"
-    (folder / "kubectl-memdoctor").symlink_to(plugin)
+    for name in PROGRAMS:
+        program = Path(sys.executable).with_name(name)
+        plugin = program if program.is_file() else shutil.which(name)
+        assert plugin, f"{name} is not installed beside this Python"
+        (folder / name).symlink_to(plugin)
     return Shell(plane, folder)

@@ -13,6 +13,11 @@ HEAVY = ("kubernetes", "urllib3", "tabulate", "wcwidth", "yaml")
 RUNS = {
     "--help": (["--help"], HEAVY),
     "ns --help": (["ns", "--help"], HEAVY),
+    "TAB: a command": (["__complete", "po"], HEAVY),
+    "TAB: a flag": (["__complete", "pod", "--"], HEAVY),
+    "TAB: a value": (["__complete", "pod", "-o", ""], HEAVY),
+    "TAB: a rule": (["__complete", "explain", ""], (*HEAVY, "kubectl_memdoctor.context")),
+    "TAB: a file": (["__complete", "logs", ""], HEAVY),
     "version": (["version"], HEAVY),
     "explain": (["explain"], HEAVY),
     "explain RULE": (["explain", "container-oom-killed"], HEAVY),

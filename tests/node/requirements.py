@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
-from cluster.go_programs import BuildError
+import debian_packages
+from debian_packages import Requirement
 
 from . import enclosure
-
-INSTALL = "MEMDOCTOR_INSTALL"
-"""Set to anything: install what is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    package: str
-    """Debian's name."""
-    sign: str
-    """A program, or a file's path, that is there when the package is."""
-    reason: str
-
 
 REQUIREMENTS = (
     Requirement("ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "the Go module proxy"),
@@ -37,8 +21,6 @@ REQUIREMENTS = (
     Requirement("pkg-config", "pkg-config", "runc"),
     Requirement("qemu-system-x86", "qemu-system-x86_64", "a node with the other cgroup version"),
 )
-STDERR = 2
-_SYSTEM_PROGRAMS = "/usr/sbin:/sbin"
 
 
 def obstacle() -> str:
@@ -50,29 +32,13 @@ def obstacle() -> str:
         return "Go is not installed"
     if shutil.which("apt-get") is None:
         return "its packages are Debian's, and this machine has no apt-get"
-    absent = missing()
-    if not absent or INSTALL in os.environ:
-        return ""
-    return f"apt-get install {' '.join(absent)} (or set {INSTALL}=1)"
+    return debian_packages.obstacle(REQUIREMENTS)
 
 
 def missing() -> list[str]:
-    return [required.package for required in REQUIREMENTS if not _is_there(required.sign)]
-
-
-def _is_there(sign: str) -> bool:
-    if sign.startswith("/"):
-        return Path(sign).exists()
-    return shutil.which(sign) is not None or shutil.which(sign, path=_SYSTEM_PROGRAMS) is not None
+    return debian_packages.missing(REQUIREMENTS)
 
 
 def install() -> None:
     """Raises BuildError."""
-    absent = missing()
-    if not absent:
-        return
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *absent]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=environ, stdout=STDERR, check=False)
-        if done.returncode != 0:
-            raise BuildError(f"apt-get {' '.join(command)} failed: see above")
+    debian_packages.install(REQUIREMENTS)

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from debian_packages import INSTALL, Requirement
 
 from . import build, enclosure, requirements
 from .programs import GENERATIONS
-from .requirements import INSTALL, REQUIREMENTS, Requirement
+from .requirements import REQUIREMENTS
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,5 @@
+"""What a shell offers at the TAB key: kubectl asks for it, with the words of the line.
+
+`words` says what may stand there, by the flags and commands alone; `names` asks for what only a cluster or a
+kubeconfig knows; `protocol` is how kubectl wants it told; `script` is by what kubectl finds it.
+"""
