@@ -13,7 +13,7 @@ EXCLUDED = [
     *("netrc", "packaging", "pdb", "pydoc", "pydoc_data", "readline", "rlcompleter", "setuptools", "sqlite3"),
     *("test", "tkinter", "tomllib", "unittest", "urllib3.contrib.emscripten", "webbrowser", "xml", "xmlrpc"),
     # Only Windows' consoles are reached by it, and where it is inside every start imports it.
-    *(() if sys.platform == "win32" else ("ctypes",)),
+    *(() if sys.platform == "win32" else ("ctypes", "multiprocessing.sharedctypes")),
 ]
 """Modules, with all below them, that only imports lead to which never run here."""
 _UNNEEDED = ("api", "apis", "models", "aio", "__pycache__")
