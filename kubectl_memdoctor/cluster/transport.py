@@ -24,6 +24,7 @@ from msgspec import Struct
 from urllib3 import exceptions
 
 from kubectl_memdoctor import __version__
+from kubectl_memdoctor.cluster.authorities import trust_system
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
 from kubectl_memdoctor.cluster.official_client import Configuration, RESTClientObject
@@ -350,7 +351,7 @@ def _tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLCon
     elif connection.ca_data:
         _load_authority(context, connection.ca_data)
     else:
-        context.load_default_certs()
+        trust_system(context)
     certificate = connection.client_certificate or credentials.client_certificate
     key = connection.client_key or credentials.client_key
     if certificate and key:

@@ -10,7 +10,10 @@ from .pages import ROOT
 
 CASE = ROOT / "tests" / "cases" / "container-oom-killed" / "fires-init-container.yaml"
 HEAVY = ("kubernetes", "urllib3", "tabulate", "wcwidth", "yaml")
+AT_ONCE = (*HEAVY, "shutil", "traceback", "difflib", "subprocess")
 RUNS = {
+    "--version": (["--version"], AT_ONCE),
+    "version": (["version"], AT_ONCE),
     "--help": (["--help"], HEAVY),
     "ns --help": (["ns", "--help"], HEAVY),
     "TAB: a command": (["__complete", "po"], HEAVY),
@@ -18,19 +21,19 @@ RUNS = {
     "TAB: a value": (["__complete", "pod", "-o", ""], HEAVY),
     "TAB: a rule": (["__complete", "explain", ""], (*HEAVY, "kubectl_memdoctor.context")),
     "TAB: a file": (["__complete", "logs", ""], HEAVY),
-    "version": (["version"], HEAVY),
     "explain": (["explain"], HEAVY),
     "explain RULE": (["explain", "container-oom-killed"], HEAVY),
     "ns -f": (["ns", "--all", "-f", str(CASE)], ("kubernetes", "urllib3")),
 }
 PROGRAM = """
 import contextlib, io, json, sys
+there = set(sys.modules)
 from kubectl_memdoctor.cli import main
 found = {}
 for name, (arguments, heavy) in json.load(sys.stdin).items():
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()):
         code = main(arguments)
-    found[name] = [code, bool(out.getvalue()), sorted(set(heavy) & set(sys.modules))]
+    found[name] = [code, bool(out.getvalue()), sorted((set(heavy) & set(sys.modules)) - there)]
 json.dump(found, sys.stdout)
 """
 
