@@ -1,6 +1,6 @@
 // .krew.yaml as krew-release-bot fills it in: an object with `template`, `tag` and `checksums` (by address) in JSON in;
 // the manifest out.
-// https://github.com/rajatjindal/krew-release-bot/blob/v0.0.47/pkg/source/template.go
+// https://github.com/rajatjindal/krew-release-bot/blob/12767d16a333ea47177c94cb9dea3ee9277a012f/pkg/source/template.go
 package main
 
 import (
