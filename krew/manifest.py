@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from krew.platforms import archive_name
 from kubectl_memdoctor import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ class Platform:
 
     def archive(self, version: str) -> str:
         """The archive's name for a version without `v`."""
-        return f"{PROGRAM}_{version}_{self.os}_{self.arch}.{'zip' if self.os == 'windows' else 'tar.gz'}"
+        return archive_name(version, self.os, self.arch)
 
 
 PLATFORMS = (
