@@ -16,7 +16,7 @@ from cluster.memdoctor import Ran
 
 from .programs import KrewPrograms
 
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+SYSTEM = tuple(Path(folder) for folder in ("/usr/local/bin", "/usr/bin", "/bin"))
 """Where krew finds git."""
 
 
@@ -44,13 +44,13 @@ class Home:
         return self.krew_root / "bin" / "kubectl-memdoctor"
 
     def environ(self, path: tuple[Path, ...] | None = None) -> dict[str, str]:
-        """`path` are the folders on PATH before the system's own; without it krew's is the first, as it asks for."""
-        folders = (self.krew_root / "bin", self.bin) if path is None else path
+        """`path` are all folders on PATH; without it those of krew, the person and the system, in that order."""
+        folders = (self.krew_root / "bin", self.bin, *SYSTEM) if path is None else path
         return {
             "HOME": str(self.folder),
             "KREW_ROOT": str(self.krew_root),
             "KUBECONFIG": str(self.kubeconfig),
-            "PATH": os.pathsep.join([*map(str, folders), SYSTEM_PATH]),
+            "PATH": os.pathsep.join(map(str, folders)),
             "TMPDIR": str(self.temporary),
         }
 

@@ -63,8 +63,9 @@ def test_it_says_its_version(installed: Home, version: list[str]) -> None:
 
 def test_the_demo(installed: Home) -> None:
     ran = installed.kubectl("memdoctor", "demo")
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0, ran.err
     assert "sandbox-memory-limit-too-small" in ran.out
+    assert "kubectl memdoctor demo busybox-deploy" in ran.err
 
 
 def test_a_whole_cluster(installed: Home) -> None:
