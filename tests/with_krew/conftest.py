@@ -15,8 +15,9 @@ from krew.bundle import DIST
 from krew.platforms import archive_name, this_platform
 from kubectl_memdoctor import __version__
 
-from .home import Home, new_home
+from .home import Home, Index, new_home
 from .programs import KrewPrograms, krew_programs
+from .stand_in import older_manifest
 
 
 def _cannot_run(reason: str) -> NoReturn:
@@ -66,3 +67,11 @@ def home(kubernetes: Programs, krew: KrewPrograms, tmp_path: Path) -> Home:
 @pytest.fixture
 def home_of_cluster(kubernetes: Programs, krew: KrewPrograms, plane: ControlPlane, tmp_path: Path) -> Home:
     return new_home(tmp_path / "Zoë at work", kubernetes.kubectl, krew, plane.kubeconfig())
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    """An index that has only an older release to offer, and no archive of it."""
+    index = Index(tmp_path / "index")
+    index.publish(older_manifest(tmp_path, "http://127.0.0.1:1"))
+    return index

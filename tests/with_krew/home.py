@@ -14,6 +14,8 @@ from pathlib import Path
 
 from cluster.memdoctor import Ran
 
+from krew.manifest import MANIFEST, write
+
 from .programs import KrewPrograms
 
 SYSTEM = tuple(Path(folder) for folder in ("/usr/local/bin", "/usr/bin", "/bin"))
@@ -99,7 +101,20 @@ class Index:
         self._git("-c", "user.name=index", "-c", "user.email=index@example.com", "commit", "-q", "-m", "A release")
 
     def _git(self, *arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=self.folder, check=True)
+        # Whoever runs the tests may sign their commits.
+        environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(["git", *arguments], cwd=self.folder, env=environ, check=True)
+
+
+def prepare(home: Home, index: Index, bundle: Path) -> None:
+    # Without any index krew would fetch its own, and it uninstalls nothing without one.
+    home.krew("index", "add", "local", index.folder)
+    write(home.folder, bundle.parent, release=False)
+
+
+def install(home: Home, bundle: Path) -> None:
+    """From the files themselves: nothing is fetched."""
+    home.krew("install", f"--manifest={home.folder / MANIFEST}", f"--archive={bundle}")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -7,7 +7,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from krew.manifest import LICENCES, PLATFORMS, Platform
+from krew.manifest import LICENCES, PLATFORMS, Platform, manifest_of
+from krew.platforms import this_platform
+
+OLDER = "0.0.1"
 
 
 def archive(folder: Path, platform: Platform, version: str, without: str = "") -> Path:
@@ -36,3 +39,9 @@ def release(folder: Path, version: str) -> Path:
     for platform in PLATFORMS:
         archive(folder, platform, version)
     return folder
+
+
+def older_manifest(folder: Path, url: str) -> str:
+    """Of an older release for this machine, made in `folder`, which is to be served at `url`."""
+    platform = Platform(*this_platform())
+    return manifest_of({platform: archive(folder, platform, OLDER)}, OLDER, url)

@@ -10,9 +10,9 @@ from cluster.memdoctor import PLUGIN, Ran
 
 from kubectl_memdoctor import __version__
 
-from .home import Home, Index, new_home, served
+from .home import Home, Index, install, new_home, prepare, served
 from .programs import KrewPrograms
-from .test_installing import OLDER, install, older_manifest, prepare
+from .stand_in import OLDER, older_manifest
 
 CURRENT_LINE, OLDER_LINE = (f"kubectl-memdoctor v{version}\n" for version in (__version__, OLDER))
 
