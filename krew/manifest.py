@@ -27,6 +27,7 @@ from krew.platforms import archive_name
 from kubectl_memdoctor import __version__
 
 ROOT = Path(__file__).parents[1]
+DIST = ROOT / "dist"
 TEMPLATE = Path(".krew.yaml")
 MANIFEST = Path("krew", "memdoctor.yaml")
 INDEXED = Path("plugins", "memdoctor.yaml")
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> int:
         print("error: usage: python -m krew.manifest [--release] [FOLDER]", file=sys.stderr)
         return 2
     try:
-        written = write(ROOT, Path(*folders) if folders else ROOT / "dist", release=release)
+        written = write(ROOT, Path(*folders) if folders else DIST, release=release)
     except ManifestError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from cluster.programs import Programs, programs
 from cluster.seeded import seed
 from cluster.stand_ins import StandIns
 
-from krew.bundle import DIST
+from krew.manifest import DIST
 from krew.platforms import archive_name, this_platform
 from kubectl_memdoctor import __version__
 
