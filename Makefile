@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: bench-bundle bundle lock demo test test-bundle test-outside test-inside test-cluster test-cluster-skew test-node test-node-full fuzz lab lint docs bench goldens clean
+.PHONY: bench-bundle bundle lock demo test test-bundle test-outside test-inside test-cluster test-cluster-skew test-krew krew-manifest test-node test-node-full fuzz lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -26,7 +26,7 @@ test-outside:
 	$(BIN)/pytest -q $(OUTSIDE) --ignore=$(WITH_KUBECTL)
 
 test-inside:
-	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/bundle tests/cluster tests/node)
+	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/bundle tests/cluster tests/node tests/with_krew)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -35,6 +35,18 @@ test-cluster: $(VENV)/installed-test
 # The oldest server that is held to: the whole of test-cluster once more against Kubernetes 1.30.
 test-cluster-skew:
 	$(MAKE) test-cluster K8S_VERSION=1.30
+
+# The real krew with its validator, and the oldest kubectl that is held to, on the bundle of this machine. Needs Linux,
+# Go and git.
+test-krew: bundle $(VENV)/installed-test
+	$(BIN)/python -m krew.manifest
+	$(BIN)/python -m tests.cluster.build
+	PYTHONPATH=tests $(BIN)/python -m with_krew.build
+	$(BIN)/pytest -q tests/with_krew
+
+# What krew installs from, with the checksums of the archives that are in dist/: docs/installing.md.
+krew-manifest: $(VENV)/installed
+	$(BIN)/python -m krew.manifest
 
 # A real node: kubelet, containerd, runc and crun, in namespaces of its own. Needs root on Linux, Go and some packages.
 test-node: $(VENV)/installed-test

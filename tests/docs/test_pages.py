@@ -20,7 +20,9 @@ RULES = {rule.name for rule in rules()}
 FLAGS = {f"--{name}" for flag in EVERY_FLAG for name in (flag.name, flag.alias) if name}
 FLAGS_OF_OTHERS = {
     "--event-ttl": "kube-apiserver",
+    "--find-links": "pip",
     "--limits": "kubectl set resources",
+    "--no-index": "pip",
     "--output-directory": "kubectl cluster-info dump",
     "--requests": "kubectl set resources",
     "--to-revision": "kubectl rollout undo",
