@@ -3,10 +3,12 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+# Where venv puts programs.
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full lab lint docs bench goldens clean
+.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full dist test-dist test-matrix lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -26,7 +28,7 @@ test-outside:
 	$(BIN)/pytest -q $(OUTSIDE) --ignore=$(WITH_KUBECTL)
 
 test-inside:
-	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/cluster tests/node)
+	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/cluster tests/distribution tests/node)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -47,6 +49,25 @@ test-node-full: $(VENV)/installed-test
 	PYTHONPATH=tests $(BIN)/python -m node.enclosure $(BIN)/python -m node.matrix
 	PYTHONPATH=tests NODE_FULL=1 $(BIN)/python -m node.enclosure $(BIN)/pytest -q tests/node/test_kills.py
 	$(MAKE) goldens
+
+# The wheel and the sdist, as they go to PyPI.
+dist: $(VENV)/installed-distribution
+	rm -rf dist/python
+	$(BIN)/python -m build --outdir dist/python .
+	$(BIN)/twine check --strict dist/python/*
+	$(BIN)/check-wheel-contents dist/python/*.whl
+
+# Installs both with pip, pipx and uv into temporary folders; looks at workflows and scripts with actionlint (Go) and
+# shellcheck.
+test-dist: dist $(VENV)/installed-test
+	$(BIN)/pytest -q tests/distribution
+
+# The oldest, a middle and the newest Kubernetes client with every Python of this machine, and the oldest of everything
+# that setup.cfg allows.
+# Where pyenv has the Pythons, it shows those that it is told to.
+test-matrix: export PYENV_VERSION ?= $(shell pyenv versions --bare 2>/dev/null | paste -sd:)
+test-matrix: $(VENV)/installed-distribution
+	$(BIN)/nox
 
 # Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
 # LAB_FULL=1 measures every runtime on every kind of machine; `rm -r tests/lab/measured` first measures all anew.
@@ -77,21 +98,25 @@ goldens: $(VENV)/installed-test
 	$(BIN)/pytest -q tests/test_cases.py tests/test_log_cases.py --update-goldens
 	PYTHONPATH=tests $(BIN)/python -m node.matrix --again
 
-$(VENV)/bin/python:
+$(BIN)/python$(EXE):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed-test: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e '.[test]'
 	@touch $(VENV)/installed $@
 
-$(VENV)/installed-lint: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed-lint: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e '.[test,lint]'
 	@touch $(VENV)/installed $(VENV)/installed-test $@
 
+$(VENV)/installed-distribution: $(BIN)/python$(EXE) $(SETUP_FILES)
+	$(BIN)/pip install -q -e '.[distribution]'
+	@touch $(VENV)/installed $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .nox build dist *.egg-info
