@@ -8,7 +8,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full dist test-dist test-matrix lab lint docs bench goldens clean
+.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full dist image test-dist test-matrix lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -56,6 +56,10 @@ dist: $(VENV)/installed-distribution
 	$(BIN)/python -m build --outdir dist/python .
 	$(BIN)/twine check --strict dist/python/*
 	$(BIN)/check-wheel-contents dist/python/*.whl
+
+# The container image, of the bundle of this machine: Linux with Debian's dpkg.
+image: bundle
+	$(BIN)/python -m image.build dist/kubectl-memdoctor_*_linux_*.tar.gz
 
 # Installs both with pip, pipx and uv into temporary folders; looks at workflows and scripts with actionlint (Go) and
 # shellcheck.

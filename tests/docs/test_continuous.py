@@ -1,4 +1,4 @@
-"""The manifests of docs/continuous.md, its example and docs/scale.md are whole, fit together, and name metrics that are printed."""
+"""The manifests of docs/continuous.md, its example and docs/scale.md are whole and fit together; metrics exist."""
 
 from __future__ import annotations
 
