@@ -21,7 +21,7 @@ ACTIONLINT = "github.com/rhysd/actionlint"
 MODULE = Path(__file__).parent / "go/actionlint"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-SHEBANG = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba)?sh\b")
+SHEBANG = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?bash\b")
 
 on_every_workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 
@@ -61,10 +61,11 @@ def test_actionlint_would_complain(actionlint: Path, tmp_path: Path) -> None:
 
 
 def test_shellcheck_has_no_complaint() -> None:
+    """Scripts for bash: those of the virtual machine are for busybox, whose shell has more than POSIX."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     scripts = [name for name in listed.splitlines() if SHEBANG.match((ROOT / name).read_bytes()[:40])]
     assert ".ci/run" in scripts
-    assert complaints([str(SHELLCHECK), "--severity=warning", *scripts]) == ""
+    assert complaints([str(SHELLCHECK), *scripts]) == ""
 
 
 @on_every_workflow
