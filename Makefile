@@ -8,7 +8,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: demo test test-outside test-inside test-cluster test-cluster-skew test-node test-node-full dist image test-dist test-matrix lab lint docs bench goldens clean
+.PHONY: bundle lock demo test test-bundle test-outside test-inside test-cluster test-cluster-skew test-node test-node-full dist image test-dist test-matrix lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -28,7 +28,7 @@ test-outside:
 	$(BIN)/pytest -q $(OUTSIDE) --ignore=$(WITH_KUBECTL)
 
 test-inside:
-	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/cluster tests/distribution tests/node)
+	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/bundle tests/cluster tests/distribution tests/node)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -101,6 +101,34 @@ bench: $(VENV)/installed-test
 goldens: $(VENV)/installed-test
 	$(BIN)/pytest -q tests/test_cases.py tests/test_log_cases.py --update-goldens
 	PYTHONPATH=tests $(BIN)/python -m node.matrix --again
+
+# A self-contained program for this machine in dist/: docs/distribution.md. Its requirements have a place of their own.
+bundle: build/bundle/venv/installed
+	build/bundle/venv/bin/python -m krew.bundle
+
+# What krew and a user's machine will see of it. Builds it once more, elsewhere.
+test-bundle: $(VENV)/installed-test bundle
+	$(BIN)/pytest -q tests/bundle
+
+# Which versions go into the bundle, with their hashes: the newest. The whole of what the client requires is resolved,
+# and what is inside is kept.
+lock: build/lock/bin/uv
+	$(LOCK) krew/requirements.in krew/build-requirements.in setup.py -o build/lock/whole.txt
+	$(LOCK) --no-deps --generate-hashes -c build/lock/whole.txt krew/requirements.in -o krew/requirements.txt
+	$(LOCK) --generate-hashes -c build/lock/whole.txt krew/build-requirements.in -o krew/build-requirements.txt
+
+LOCK := build/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --no-header --no-annotate
+
+build/lock/bin/uv:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q uv
+
+build/bundle/venv/installed: krew/requirements.txt krew/build-requirements.txt
+	rm -rf build/bundle/venv
+	$(PYTHON) -m venv build/bundle/venv
+	build/bundle/venv/bin/pip install -q --no-compile --no-deps --require-hashes --only-binary :all: -r krew/requirements.txt
+	build/bundle/venv/bin/pip install -q --no-compile --no-deps --require-hashes --only-binary :all: -r krew/build-requirements.txt
+	@touch $@
 
 $(BIN)/python$(EXE):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
@@ -21,6 +19,7 @@ from kubectl_memdoctor.exit_code import (
     UsageError,
 )
 from kubectl_memdoctor.flags import COLOR, HELP, PROGRAM, VERSION, CommandLine, parse, refuse_others
+from kubectl_memdoctor.frozen import restore_environment
 from kubectl_memdoctor.help_text import command_help, overview
 from kubectl_memdoctor.screen import discard, open_screen, open_streams
 
@@ -79,6 +78,8 @@ def _print(lines: Iterable[str]) -> int:
 
 
 def _close_to(name: str) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, NAMES, n=1)
     return f"; did you mean {close[0]}?" if close else f"; the commands are {', '.join(NAMES)}"
 
@@ -93,10 +94,13 @@ def _complain(lines: Iterable[str]) -> int:
 
 def run() -> NoReturn:
     """The console script. It ends the process at once: a request that is still under way has no one to wait for it."""
+    restore_environment()
     open_streams()
     try:
         code = main()
     except Exception:
+        import traceback
+
         # Python's own exit code for this, 1, would read as "found something".
         traceback.print_exc()
         code = _complain([f"error: this is a fault in {PROGRAM} itself: please report it with the lines above"])

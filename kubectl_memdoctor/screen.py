@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -54,13 +53,19 @@ def open_screen(color: str, environ: Mapping[str, str] | None = None) -> Screen:
     environ = os.environ if environ is None else environ
     terminal = sys.stdout.isatty()
     wanted = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size().columns if terminal else None
+    width = _terminal_columns() if terminal else None
     screen = Screen(sys.stdout, sys.stderr, width, color == "always" or (color == "auto" and wanted))
     if screen.color:
         import colorama
 
         colorama.just_fix_windows_console()
     return screen
+
+
+def _terminal_columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 class Progress:

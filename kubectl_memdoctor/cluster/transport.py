@@ -22,10 +22,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.rest import RESTClientObject
 from urllib3 import exceptions
 
 from kubectl_memdoctor import __version__
+from kubectl_memdoctor.cluster.authorities import trust_system
 from kubectl_memdoctor.cluster.connection import Connection
 from kubectl_memdoctor.cluster.exec_plugin import Credentials, ExecPlugin
 from kubectl_memdoctor.cluster.oidc import id_token
@@ -330,7 +332,7 @@ def _direct_pool(connection: Connection) -> urllib3.PoolManager:
     configuration.connection_pool_maxsize = CONNECTIONS
     # Which proxy is meant is settled, by Go's rules.
     configuration.proxy = None
-    pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
     return pool
 
 
@@ -367,7 +369,7 @@ def _tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLCon
     elif connection.ca_data:
         _load_authority(context, connection.ca_data)
     else:
-        context.load_default_certs()
+        trust_system(context)
     certificate = connection.client_certificate or credentials.client_certificate
     key = connection.client_key or credentials.client_key
     if certificate and key:

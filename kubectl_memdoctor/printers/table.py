@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import Diagnosis, Finding, InvolvedObject
 from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.cleaned import cleaned
 from kubectl_memdoctor.printers.ink import columns, fold, severity_word, strong, table
 
 NONE = "<none>"
