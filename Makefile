@@ -3,10 +3,12 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+# Where venv puts programs.
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: bench-bundle bundle lock demo test test-bundle test-outside test-inside test-cluster test-cluster-skew test-krew krew-manifest test-node test-node-full fuzz lab lint docs bench goldens clean
+.PHONY: bench-bundle bundle lock demo test test-bundle test-outside test-inside test-cluster test-cluster-skew test-krew krew-manifest test-node test-node-full dist image test-dist test-matrix fuzz lab lint docs bench goldens clean
 
 demo: $(VENV)/installed
 	$(BIN)/kubectl-memdoctor demo
@@ -26,7 +28,7 @@ test-outside:
 	$(BIN)/pytest -q $(OUTSIDE) --ignore=$(WITH_KUBECTL)
 
 test-inside:
-	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/bundle tests/cluster tests/node tests/with_krew)
+	$(BIN)/pytest -q tests $(addprefix --ignore=,$(OUTSIDE) tests/bundle tests/cluster tests/distribution tests/node tests/with_krew)
 
 test-cluster: $(VENV)/installed-test
 	$(BIN)/python -m tests.cluster.build
@@ -64,6 +66,29 @@ test-node-full: $(VENV)/installed-test
 fuzz: $(VENV)/installed-test
 	$(BIN)/pip install -q -e '.[fuzz]'
 	PYTHONPATH=tests $(BIN)/python -m fuzz.node_log -max_total_time=600
+
+# The wheel and the sdist, as they go to PyPI.
+dist: $(VENV)/installed-distribution
+	rm -rf dist/python
+	$(BIN)/python -m build --outdir dist/python .
+	$(BIN)/twine check --strict dist/python/*
+	$(BIN)/check-wheel-contents dist/python/*.whl
+
+# The container image, of the bundle of this machine: Linux with Debian's dpkg.
+image: bundle
+	$(BIN)/python -m image.build dist/kubectl-memdoctor_*_linux_*.tar.gz
+
+# Installs both with pip, pipx and uv into temporary folders; looks at workflows and scripts with actionlint (Go) and
+# shellcheck.
+test-dist: dist $(VENV)/installed-test
+	$(BIN)/pytest -q tests/distribution
+
+# The oldest, a middle and the newest Kubernetes client with every Python of this machine, and the oldest of everything
+# that setup.cfg allows.
+# Where pyenv has the Pythons, it shows those that it is told to.
+test-matrix: export PYENV_VERSION ?= $(shell pyenv versions --bare 2>/dev/null | paste -sd:)
+test-matrix: $(VENV)/installed-distribution
+	$(BIN)/nox
 
 # Measures what has not been measured yet of the table that the program ships: an hour or two, as root, with qemu.
 # LAB_FULL=1 measures every runtime on every kind of machine; `rm -r tests/lab/measured` first measures all anew.
@@ -126,21 +151,25 @@ build/bundle/venv/installed: krew/requirements.txt krew/build-requirements.txt
 	build/bundle/venv/bin/pip install -q --no-compile --no-deps --require-hashes --only-binary :all: -r krew/build-requirements.txt
 	@touch $@
 
-$(VENV)/bin/python:
+$(BIN)/python$(EXE):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e .
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed-test: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e '.[test]'
 	@touch $(VENV)/installed $@
 
-$(VENV)/installed-lint: $(VENV)/bin/python $(SETUP_FILES)
+$(VENV)/installed-lint: $(BIN)/python$(EXE) $(SETUP_FILES)
 	$(BIN)/pip install -q -e '.[test,lint]'
 	@touch $(VENV)/installed $(VENV)/installed-test $@
 
+$(VENV)/installed-distribution: $(BIN)/python$(EXE) $(SETUP_FILES)
+	$(BIN)/pip install -q -e '.[distribution]'
+	@touch $(VENV)/installed $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .nox build dist *.egg-info

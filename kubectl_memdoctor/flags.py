@@ -144,6 +144,9 @@ FILENAME = Flag(
 )
 OUTPUTS = ("table", "wide", "page", "json", "jsonl", "yaml", "name", "prometheus")
 OUTPUT = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
+OUTPUT_FILE = Flag(
+    "output-file", "Write the result to this file as well, which appears once it is whole.", names=Named.FILE
+)
 NO_HEADERS = Flag("no-headers", "Print a table without its headers.", Kind.FLAG, default="false")
 CHUNK_SIZE = Flag(
     "chunk-size",
@@ -236,11 +239,6 @@ SAVE = Flag(
     Kind.FLAG,
     default="false",
 )
-OUTPUT_FILE = Flag(
-    "output-file",
-    "Write the result to this file as well, for --minimum-from.",
-    names=Named.FILE,
-)
 YES = Flag("yes", "Do not ask before anything is written to the cluster.", Kind.FLAG, short="y", default="false")
 DRY_RUN_STRATEGIES = ("none", "client", "server")
 DRY_RUN = Flag(
@@ -265,11 +263,11 @@ TO = Flag(
 HELP = Flag("help", "Show the help of this command.", Kind.FLAG, short="h")
 VERSION = Flag("version", "Print the version.", Kind.FLAG)
 
-REPORTING = (OUTPUT, NO_HEADERS, COLOR, FAIL_ON, STRICT)
+REPORTING = (OUTPUT, OUTPUT_FILE, NO_HEADERS, COLOR, FAIL_ON, STRICT)
 LOOKING = (SELECTOR, FIELD_SELECTOR, FILENAME, CHUNK_SIZE, MAX_QPS, MINIMUM, MINIMUM_FROM)
 EVERYWHERE = (HELP, VERSION)
 NODE_LOOKING = (NODE_EVIDENCE, NODE_LOG, DEBUG_POD, PROMETHEUS, PROMETHEUS_TOKEN_FILE, NEAR_LIMIT)
-CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, OUTPUT_FILE, YES, DRY_RUN, CLEAN)
+CALIBRATING = (NODE, RUNTIME_CLASS, IMAGE, SAVE, YES, DRY_RUN, CLEAN)
 EVERY_FLAG = (
     *CONNECTION,
     CONTEXTS,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from msgspec import structs
@@ -20,6 +22,7 @@ from kubectl_memdoctor.flags import (
     NO_HEADERS,
     NODE_EVIDENCE,
     OUTPUT,
+    OUTPUT_FILE,
     PODS,
     PROGRAM,
     STRICT,
@@ -28,6 +31,7 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.printers import Layout, printer, stream
 from kubectl_memdoctor.printers.page import not_checked_sentences
 from kubectl_memdoctor.remedies import addressed, cluster_flags
+from kubectl_memdoctor.result_file import demand_writable, write_result
 from kubectl_memdoctor.screen import Screen, discard
 
 FOR_PROGRAMS = frozenset({"json", "jsonl", "yaml", "prometheus"})
@@ -51,9 +55,14 @@ class Outcome:
         self._screen = screen
         self._output = line.text(OUTPUT) or output
         self._flags = [] if line.values(FILENAME) else _cluster_flags(line)
+        path = line.text(OUTPUT_FILE)
+        self._file = Path(path) if path else None
+        self._kept: list[str] = []
+        if self._file is not None:
+            demand_writable(self._file)
         self._layout = Layout(
             screen.width,
-            screen.color,
+            screen.color and self._file is None,
             headers=not line.flag(NO_HEADERS),
             pods=line.flag(PODS),
             contexts=line.names_contexts(),
@@ -87,6 +96,8 @@ class Outcome:
             is_read = self._print(self._stream.end(diagnosis, rest))
         else:
             is_read = self._print(printer(self._output)(diagnosis, self._layout))
+        if self._file is not None:
+            write_result(self._file, "".join(f"{text}\n" for text in self._kept))
         if is_read:
             for text in _beside(diagnosis, self._line, self._output):
                 self._screen.say(text)
@@ -94,14 +105,22 @@ class Outcome:
 
     def _print(self, lines: Iterable[str]) -> bool:
         """Whether anybody reads it."""
+        lines = iter(lines) if self._file is None else self._keep(lines)
         try:
             for text in lines:
                 print(text, file=self._screen.out)
             self._screen.out.flush()
         except BrokenPipeError:
             discard(self._screen.out)
+            # The file gets all of it nevertheless.
+            collections.deque(lines if self._file is not None else (), maxlen=0)
             return False
         return True
+
+    def _keep(self, lines: Iterable[str]) -> Iterator[str]:
+        for text in lines:
+            self._kept.append(text)
+            yield text
 
 
 def show(diagnosis: Diagnosis, line: CommandLine, screen: Screen, *, output: str) -> int:

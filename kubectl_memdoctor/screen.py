@@ -88,7 +88,7 @@ class Progress:
         if not self._shows or now < self._next:
             return
         self._next = now + PROGRESS_EVERY_SECONDS
-        line = clean(text)[: shutil.get_terminal_size().columns - 1]
+        line = clean(text)[: _terminal_columns() - 1]
         self._err.write("\r" + line.ljust(self._shown))
         self._err.flush()
         self._shown = len(line)

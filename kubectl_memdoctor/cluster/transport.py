@@ -17,6 +17,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -311,17 +312,9 @@ def _header_value(name: str, value: str) -> str:
 
 
 def _pool(connection: Connection, credentials: Credentials, environ: Mapping[str, str]) -> urllib3.PoolManager:
-    configuration = Configuration(host=connection.server)
-    configuration.verify_ssl = not connection.insecure
-    configuration.tls_server_name = connection.tls_server_name or None
-    configuration.connection_pool_maxsize = CONNECTIONS
     proxy = proxy_for(connection.server, connection.proxy_url, environ)
-    secure = connection.server.startswith("https:")
-    _set_proxy(configuration, proxy)
-    if proxy.startswith("https:"):
-        configuration.proxy_ssl_context = _tls_context(connection, credentials)
-    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-    if secure:
+    pool = _proxied_pool(proxy, connection, credentials) if proxy else _direct_pool(connection)
+    if connection.server.startswith("https:"):
         # The client reads certificates from files only; and its context refuses cluster CAs that Go accepts.
         pool.connection_pool_kw["ssl_context"] = _tls_context(connection, credentials)
     if connection.insecure:
@@ -329,14 +322,36 @@ def _pool(connection: Connection, credentials: Credentials, environ: Mapping[str
     return pool
 
 
-def _set_proxy(configuration: Configuration, proxy: str) -> None:
-    """Go resolves names at a socks5 proxy, and takes a proxy's user and password from its URL."""
+def _direct_pool(connection: Connection) -> urllib3.PoolManager:
+    configuration = Configuration(host=connection.server)
+    configuration.verify_ssl = not connection.insecure
+    configuration.tls_server_name = connection.tls_server_name or None
+    configuration.connection_pool_maxsize = CONNECTIONS
+    # Which proxy is meant is settled, by Go's rules.
+    configuration.proxy = None
+    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    return pool
+
+
+def _proxied_pool(proxy: str, connection: Connection, credentials: Credentials) -> urllib3.PoolManager:
+    """Go resolves names at a socks5 proxy, and takes a proxy's user and password from its URL.
+
+    Of urllib3 itself: the client knows socks proxies and a TLS context for the proxy only from version 37 on.
+    """
     url = urlsplit(proxy)
-    configuration.proxy = proxy.replace("socks5://", "socks5h://", 1) or None
-    configuration.no_proxy = None
-    if url.username and url.scheme in ("http", "https"):
+    options: dict[str, Any] = {"maxsize": CONNECTIONS}
+    if connection.tls_server_name:
+        options["server_hostname"] = connection.tls_server_name
+    if url.scheme.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(proxy.replace("socks5://", "socks5h://", 1), **options)
+    if url.username:
         pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
-        configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=pair)
+        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=pair)
+    if url.scheme == "https":
+        options["proxy_ssl_context"] = _tls_context(connection, credentials)
+    return urllib3.ProxyManager(proxy, **options)
 
 
 def _tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLContext:

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 USAGE = "calibrate [--node=NAME...] [options]"
 OUTPUTS = ("json", "yaml")
 FORM = Flag("output", f"Output format. One of: ({', '.join(OUTPUTS)}).", short="o", choices=OUTPUTS)
-FLAGS = (*CONNECTION, *CALIBRATING, FORM)
+FLAGS = (*CONNECTION, *CALIBRATING, OUTPUT_FILE, FORM)
 REQUEST_SECONDS = 30.0
 """For a request where --request-timeout does not say it: a server that hangs must not hold up the removal."""
 
@@ -83,7 +83,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     if dry_run == "none":
         demand_consent(line, "calibrate", ", or --dry-run to see what it would make")
     if line.text(OUTPUT_FILE):
-        from kubectl_memdoctor.calibration.saving import demand_writable
+        from kubectl_memdoctor.result_file import demand_writable
 
         demand_writable(Path(line.text(OUTPUT_FILE)))
     source, writer = _opened(line)
@@ -317,7 +317,9 @@ class _Command:
 
     def _keep(self, measurements: Sequence[Measurement]) -> list[str]:
         """Lines for what could not be kept."""
-        from kubectl_memdoctor.calibration.saving import SAVED_NAME, Saved, write_file
+        from kubectl_memdoctor.calibration.saving import SAVED_NAME, Saved
+        from kubectl_memdoctor.measured_minimum import encode
+        from kubectl_memdoctor.result_file import write_result
 
         line, errors = self._line, list[str]()
         if not measurements:
@@ -325,7 +327,7 @@ class _Command:
         path = line.text(OUTPUT_FILE)
         try:
             if path:
-                write_file(Path(path), measurements)
+                write_result(Path(path), encode(measurements))
                 self._screen.say(f"Kept in {path}: use it with --minimum-from={path}.")
             if line.flag(SAVE):
                 Saved(self._source, self._writer).add(measurements)

@@ -1,20 +1,22 @@
-"""The manifests of docs/continuous.md and docs/scale.md are whole, fit together, and name metrics that are printed."""
+"""The manifests of docs/continuous.md, its example and docs/scale.md are whole and fit together; metrics exist."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Any
 
 import pytest
 import yaml
 
+from image.build import reference
+from kubectl_memdoctor import __version__
 from kubectl_memdoctor.commands import command
-from kubectl_memdoctor.flags import OUTPUT, parse, refuse_others
+from kubectl_memdoctor.flags import OUTPUT, OUTPUT_FILE, parse, refuse_others
 
 from .pages import DOCS
 from .test_rights import objects as rights
 
+CRON_JOB = DOCS / "examples/cronjob.yaml"
 PAGES = ("continuous.md", "scale.md")
 METRIC = re.compile(r"\bmemdoctor_[a-z_]+\b")
 
@@ -25,7 +27,8 @@ def blocks(page: str) -> list[str]:
 
 def objects() -> dict[str, Any]:
     """Kind and name -> object."""
-    found = [entry for block in blocks("continuous.md") for entry in yaml.safe_load_all(block)]
+    texts = [CRON_JOB.read_text(), *blocks("continuous.md")]
+    found = [entry for text in texts for entry in yaml.safe_load_all(text)]
     return {f"{entry['kind']}/{entry['metadata']['name']}": entry for entry in found}
 
 
@@ -49,11 +52,23 @@ def pod_of(workload: Any) -> Any:
 
 
 def test_the_command_is_taken_as_it_stands() -> None:
-    (container,) = pod_of(objects()["CronJob/memdoctor"])["containers"]
-    line = container["args"][0].splitlines()[0].removeprefix("kubectl memdoctor ").partition(" > ")[0]
-    parsed = parse(shlex.split(line))
+    (container,) = pod_of(objects()["CronJob/memdoctor"])["initContainers"]
+    parsed = parse(container["args"])
     refuse_others(parsed, command("ns").page.flags, "ns")
+    assert parsed.words == ("ns",)
     assert parsed.text(OUTPUT) == "prometheus"
+
+
+def test_the_image_is_this_version() -> None:
+    (container,) = pod_of(objects()["CronJob/memdoctor"])["initContainers"]
+    assert container["image"] == reference(__version__)
+
+
+def test_what_is_written_is_pushed() -> None:
+    pod = pod_of(objects()["CronJob/memdoctor"])
+    (writes,), (pushes,) = pod["initContainers"], pod["containers"]
+    assert parse(writes["args"]).text(OUTPUT_FILE) in pushes["args"]
+    assert [mount["mountPath"] for mount in writes["volumeMounts"] + pushes["volumeMounts"]] == ["/metrics"] * 2
 
 
 def test_what_is_pushed_is_scraped() -> None:
@@ -62,7 +77,7 @@ def test_what_is_pushed_is_scraped() -> None:
     (port,) = service["spec"]["ports"]
     (container,) = pod_of(found["CronJob/memdoctor"])["containers"]
     metadata = service["metadata"]
-    assert f"http://{metadata['name']}.{metadata['namespace']}.svc:{port['port']}/metrics/job/" in container["args"][0]
+    assert f"http://{metadata['name']}.{metadata['namespace']}.svc:{port['port']}/metrics/job/" in container["args"][-1]
     assert monitor["spec"]["selector"]["matchLabels"] == metadata["labels"]
     assert monitor["spec"]["endpoints"][0]["port"] == port["name"]
     assert service["spec"]["selector"] == found["Deployment/pushgateway"]["spec"]["template"]["metadata"]["labels"]
@@ -74,7 +89,7 @@ def test_pods_are_restricted(name: str) -> None:
     pod = pod_of(objects()[name])
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in pod["containers"]:
+    for container in pod["containers"] + pod.get("initContainers", []):
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 

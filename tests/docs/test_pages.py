@@ -19,13 +19,17 @@ from .pages import DOCS, PAGES, ROOT, code_of, name_of, prose_of
 RULES = {rule.name for rule in rules()}
 FLAGS = {f"--{name}" for flag in EVERY_FLAG for name in (flag.name, flag.alias) if name}
 FLAGS_OF_OTHERS = {
+    "--check": "sha256sum",
     "--event-ttl": "kube-apiserver",
     "--find-links": "pip",
+    "--ignore-missing": "sha256sum",
     "--limits": "kubectl set resources",
     "--no-index": "pip",
     "--output-directory": "kubectl cluster-info dump",
+    "--repo": "gh attestation verify",
     "--requests": "kubectl set resources",
     "--to-revision": "kubectl rollout undo",
+    "--upload-file": "curl",
 }
 """Flags that pages name beside the program's own."""
 MADE_UP = {"case.yaml", "fires-WHAT.yaml", "silent-WHAT.yaml"}

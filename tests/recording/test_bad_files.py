@@ -118,10 +118,6 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "control characters in YAML": (PODS_YAML + b"spec: \x01\n", "not valid YAML ("),
     "unknown alias": (PODS_YAML + b"spec: *this\n", "line 6: not valid YAML: nothing is named &this before"),
     "an alias of itself": (PODS_YAML + b"spec: &a [*a]\n", "line 6: not valid YAML: nothing is named &a before"),
-    "deep YAML": (
-        PODS_YAML + b"spec: " + b"[" * 100_000,
-        "line 6: not valid YAML (exceeded maximum nesting depth): save it again",
-    ),
     "deep JSON": (b'{"kind": "Pod", "spec": ' + b"[" * 100_000, "line 1: what begins here is not valid JSON"),
 }
 
@@ -140,6 +136,16 @@ def test_a_broken_file_is_broken_on_standard_input_too(name: str) -> None:
     with pytest.raises(AccessError) as raised:
         list(open_recording(["-"], io.BytesIO(content)).list(PODS))
     assert str(raised.value).startswith(f"error: standard input: {says}")
+
+
+def test_deep_yaml(tmp_path: Path) -> None:
+    """libyaml has a bound of its own since 0.2.6: https://github.com/yaml/libyaml/releases"""
+    path = tmp_path / "deep.yaml"
+    path.write_bytes(PODS_YAML + b"spec: " + b"[" * 100_000)
+    assert refusal(path) in (
+        f"error: {path}: line 6: not valid YAML (exceeded maximum nesting depth): save it again",
+        f"error: {path}: nested too deeply: not a recording",
+    )
 
 
 def test_aliases_that_would_grow_beyond_all_bounds(tmp_path: Path) -> None:

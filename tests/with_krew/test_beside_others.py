@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from cluster.control_plane import ControlPlane
-from cluster.memdoctor import PLUGIN, Ran
+from cluster.memdoctor import Ran
 
 from kubectl_memdoctor import __version__
 
@@ -21,7 +22,7 @@ CURRENT_LINE, OLDER_LINE = (f"kubectl-memdoctor v{version}\n" for version in (__
 def pip_installed(home: Home) -> Path:
     """The program that is installed beside this Python, as pip installs it."""
     program = home.bin / "kubectl-memdoctor"
-    program.symlink_to(PLUGIN)
+    program.symlink_to(Path(sys.executable).with_name(program.name))
     return program
 
 
