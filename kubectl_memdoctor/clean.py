@@ -6,14 +6,8 @@ marks that turn the reading direction. What does not print is shown as its code 
 
 from __future__ import annotations
 
-import dataclasses
 import unicodedata
 from functools import lru_cache
-from typing import Any, TypeVar
-
-from msgspec import Struct, structs
-
-Value = TypeVar("Value")
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode's categories of control, format, surrogate, private and unassigned characters, line and paragraph breaks."""
@@ -37,23 +31,3 @@ def _visible(char: str) -> str:
 def is_hidden(char: str) -> bool:
     """Whether a character does not print: a terminal may obey it instead."""
     return not char.isprintable() and unicodedata.category(char) in _HIDDEN
-
-
-def cleaned(value: Value) -> Value:
-    """A struct, data class, tuple, list or dict whose every text is clean."""
-    return _cleaned(value)  # type: ignore[no-any-return]
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value) if type(value) is str else value
-    if isinstance(value, tuple | list):
-        return type(value)(map(_cleaned, value))
-    if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(entry) for key, entry in value.items()}
-    if isinstance(value, Struct):
-        return structs.replace(value, **{name: _cleaned(getattr(value, name)) for name in value.__struct_fields__})
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {entry.name: _cleaned(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-        return dataclasses.replace(value, **fields)
-    return value

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from kubectl_memdoctor.commands import NAMES, command
-from kubectl_memdoctor.completion.script import COMPLETE
+from kubectl_memdoctor.completion import COMPLETE
 from kubectl_memdoctor.exit_code import (
     COULD_NOT_LOOK,
     INTERRUPTED,

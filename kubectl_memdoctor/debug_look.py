@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import DEBUG_POD, FILENAME, IMAGE, YES, CommandLine
 from kubectl_memdoctor.screen import Screen
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.evidence.node_evidence import NodeEvidence
     from kubectl_memdoctor.opening import Opened
 
-DEBUG_IMAGE = structs.replace(
-    IMAGE,
+DEBUG_IMAGE = IMAGE._replace(
     help="The image of the debug pod, which needs sh and chroot. By default busybox or the like that the node itself"
     " lists.",
 )
@@ -41,6 +38,8 @@ def with_debug_pods(look: NodeLook, line: CommandLine, screen: Screen, found: Op
     """So that nodes are read by pods as well, where --debug-pod says so."""
     if not line.flag(DEBUG_POD):
         return look
+    from msgspec import structs
+
     from kubectl_memdoctor.cluster.api import ApiServer
     from kubectl_memdoctor.debugging.question import read_by_debug_pods
 

@@ -10,9 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from kubectl_memdoctor.exit_code import UsageError
 
@@ -44,7 +42,7 @@ class Named(StrEnum):
     RULE = "rule"
 
 
-class Flag(Struct, frozen=True):
+class Flag(NamedTuple):
     """One flag. `default` is what is printed; `choices` are the only values, when there are any. `alone` is what the
     flag means without a value; then a value must stand behind an equals sign (pflag's NoOptDefVal). `names` is what
     its value is the name of."""
@@ -69,7 +67,7 @@ class Flag(Struct, frozen=True):
         return [*short, f"--{self.name}", *alias]
 
 
-class Arguments(Struct, frozen=True):
+class Arguments(NamedTuple):
     """What the arguments of a command are: the `choices`, or what they name. There is one, or any number if `many`, and
     none beside the flags of `unless`."""
 
@@ -283,7 +281,7 @@ EVERY_FLAG = (
 )
 
 
-class CommandLine(Struct, frozen=True):
+class CommandLine(NamedTuple):
     """`words` are the arguments that are not flags, `given` the flags that were given: field name -> value. `ended` is
     whether `--` stands on it, after which nothing is a flag."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from kubectl_memdoctor.flags import CONNECTION, PROGRAM, Arguments, Flag, Kind
 
@@ -13,7 +12,7 @@ COLUMNS = 80
 _EXAMPLES = "\nExamples:\n"
 
 
-class Page(Struct, frozen=True):
+class Page(NamedTuple):
     """A command's help. `text` is its file's docstring: a sentence, paragraphs, and a part "Examples:"."""
 
     name: str

@@ -7,9 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
-
-from msgspec import Struct
+from typing import NamedTuple, TextIO
 
 from kubectl_memdoctor.clean import clean
 
@@ -17,7 +15,7 @@ PROGRESS_AFTER_SECONDS = 1.0
 PROGRESS_EVERY_SECONDS = 0.1
 
 
-class Screen(Struct, frozen=True):
+class Screen(NamedTuple):
     """`width` is None where lines are not folded: in a file or a pipe."""
 
     out: TextIO

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from kubectl_memdoctor.flags import Arguments, CommandLine
 from kubectl_memdoctor.help_text import Page
@@ -20,7 +19,7 @@ NAMES = ("pod", "ns", "node", "logs", "calibrate", "explain", "demo", "completio
 """In the order of --help."""
 
 
-class Command(Struct, frozen=True):
+class Command(NamedTuple):
     page: Page
     run: Callable[[CommandLine, Screen], int]
 

@@ -36,7 +36,6 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +108,8 @@ def _refuse_mixtures(line: CommandLine) -> None:
 
 def _opened(line: CommandLine) -> tuple[ApiServer, ApiWriter]:
     """Raises AccessError."""
+    import dataclasses
+
     from kubectl_memdoctor.cluster.kubeconfig import ConnectionFlags, start
 
     lookup = start(ConnectionFlags(**line.connection()))
@@ -118,7 +119,7 @@ def _opened(line: CommandLine) -> tuple[ApiServer, ApiWriter]:
 
     connection = connect(lookup)
     seconds = connection.request_timeout or REQUEST_SECONDS
-    connection = replace(connection, request_timeout=seconds, purpose="calibrate")
+    connection = dataclasses.replace(connection, request_timeout=seconds, purpose="calibrate")
     return ApiServer(connection), ApiWriter(connection)
 
 

@@ -22,7 +22,6 @@ Examples:
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +63,8 @@ def _action(line: CommandLine) -> str:
 
 
 def _install(to: str, path: str, screen: Screen) -> None:
+    import shutil
+
     from kubectl_memdoctor.completion import script
 
     there = shutil.which(script.NAME, path=path)

@@ -13,8 +13,6 @@ Examples:
 
 from __future__ import annotations
 
-from importlib import resources
-
 from kubectl_memdoctor.exit_code import NOTHING_FOUND
 from kubectl_memdoctor.flags import COLOR, PROGRAM, Arguments, CommandLine, Flag, Named
 from kubectl_memdoctor.screen import Screen
@@ -25,6 +23,8 @@ ARGUMENTS = Arguments(Named.DEMO_POD, many=True)
 
 
 def run(line: CommandLine, screen: Screen) -> int:
+    from importlib import resources
+
     from kubectl_memdoctor.cluster.recording import open_recording
     from kubectl_memdoctor.diagnosis import diagnose_namespaces, diagnose_pods
     from kubectl_memdoctor.outcome import show

@@ -12,7 +12,6 @@ Examples:
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 from collections.abc import Iterator
 
@@ -56,6 +55,8 @@ def rule_page(name: str, columns: int) -> Iterator[str]:
 
     pages = {rule.name: rule.page for rule in rules()}
     if name not in pages:
+        import difflib
+
         close = difflib.get_close_matches(name, pages, n=3, cutoff=0.4)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise UsageError(f'there is no rule "{name}"{hint}')

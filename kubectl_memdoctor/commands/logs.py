@@ -32,10 +32,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from kubectl_memdoctor.exit_code import CouldNotLook, UsageError
-from kubectl_memdoctor.finding import Note
 from kubectl_memdoctor.flags import (
     FILENAME,
     MINIMUM,
@@ -49,11 +46,12 @@ from kubectl_memdoctor.flags import (
 from kubectl_memdoctor.screen import Screen
 
 if TYPE_CHECKING:
+    from kubectl_memdoctor.finding import Note
     from kubectl_memdoctor.log_diagnosis import Logs
     from kubectl_memdoctor.node_logs.reading import FileRead
 
-RECORDING = structs.replace(
-    FILENAME, help=FILENAME.help.replace("Read a recording instead of a cluster", "A recording of the cluster", 1)
+RECORDING = FILENAME._replace(
+    help=FILENAME.help.replace("Read a recording instead of a cluster", "A recording of the cluster", 1)
 )
 USAGE = "logs FILE... [-f RECORDING] [options]"
 FLAGS = (RECORDING, MINIMUM, MINIMUM_FROM, PODS, *REPORTING)
@@ -84,6 +82,7 @@ def now() -> datetime:
 
 def _read(paths: Sequence[str], taken_at: datetime) -> Logs:
     """Raises CouldNotLook where none of them can be read."""
+    from kubectl_memdoctor.finding import Note
     from kubectl_memdoctor.log_diagnosis import Logs
     from kubectl_memdoctor.node_logs.files import open_logs
     from kubectl_memdoctor.node_logs.reading import read_node_logs
@@ -100,6 +99,8 @@ def _read(paths: Sequence[str], taken_at: datetime) -> Logs:
 
 def _told(file: FileRead) -> Note:
     """What it was, whose words it holds, of which node, and how much there was of it."""
+    from kubectl_memdoctor.finding import Note
+
     writers = ", ".join(writer.value for writer in file.writers if writer)
     said_by = f" of {writers}" if writers else ""
     node = f" on {file.node}" if file.node else ""

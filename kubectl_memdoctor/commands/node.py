@@ -34,8 +34,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from kubectl_memdoctor.debug_look import DEBUGGING, demand_debug_pod_flags, with_debug_pods
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
@@ -60,9 +58,8 @@ if TYPE_CHECKING:
     from kubectl_memdoctor.cluster.source import Source
     from kubectl_memdoctor.diagnosis import NodeLook
 
-NODE_LABELS = structs.replace(SELECTOR, help=SELECTOR.help.replace("Only pods", "The nodes", 1))
-ASK_NODE = structs.replace(
-    NODE_EVIDENCE,
+NODE_LABELS = SELECTOR._replace(help=SELECTOR.help.replace("Only pods", "The nodes", 1))
+ASK_NODE = NODE_EVIDENCE._replace(
     help="Ask the node for counters, use and logs; that needs get on nodes/proxy. Where it is not given, the node has"
     " a few seconds to answer.",
     default="true",
@@ -109,6 +106,8 @@ def _few_seconds(look: NodeLook, line: CommandLine, source: Source) -> NodeLook:
     """Where --node-evidence does not say otherwise: a recording holds no node that could be asked."""
     if NODE_EVIDENCE.field in line.given:
         return look
+    from msgspec import structs
+
     if source.kubelets is None:
         return structs.replace(look, deadline_seconds=None)
     return structs.replace(look, deadline_seconds=FEW_SECONDS, thorough=True)

@@ -38,9 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from kubectl_memdoctor.exit_code import UsageError
 from kubectl_memdoctor.flags import (
@@ -120,7 +118,7 @@ def run(line: CommandLine, screen: Screen) -> int:
     return outcome.end(diagnosis)
 
 
-class _Look(Struct, frozen=True):
+class _Look(NamedTuple):
     """What is looked at in a cluster, as the command line has it."""
 
     line: CommandLine

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from kubectl_memdoctor.completion.protocol import Offer, Word, plain
 from kubectl_memdoctor.completion.words import Question
 from kubectl_memdoctor.exit_code import CouldNotLook
@@ -83,6 +81,8 @@ def _rules() -> Iterable[str]:
 
 
 def _demo_pods() -> Iterable[str]:
+    import msgspec
+
     recording = resources.files("kubectl_memdoctor.data").joinpath("demo.json").read_bytes()
     return [item["metadata"]["name"] for item in msgspec.json.decode(recording)["items"] if item["kind"] == "Pod"]
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from enum import IntFlag
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from kubectl_memdoctor.clean import clean
 
@@ -23,14 +22,14 @@ class Directive(IntFlag):
     FOLDERS = 16
 
 
-class Word(Struct, frozen=True):
+class Word(NamedTuple):
     """One that may stand there."""
 
     text: str
     description: str = ""
 
 
-class Offer(Struct, frozen=True):
+class Offer(NamedTuple):
     words: tuple[Word, ...] = ()
     directive: Directive = Directive.NO_FILES
 

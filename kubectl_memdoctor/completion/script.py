@@ -9,12 +9,11 @@ import os
 import shutil
 from pathlib import Path
 
+from kubectl_memdoctor.completion import COMPLETE
 from kubectl_memdoctor.exit_code import CouldNotLook
 
 NAME = "kubectl_complete-memdoctor"
 PLUGIN = "kubectl-memdoctor"
-COMPLETE = "__complete"
-"""The hidden command that it runs."""
 _OWN = "# Written by `kubectl memdoctor completion install`.\n"
 SCRIPT = f"""\
 #!/bin/sh

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from kubectl_memdoctor.completion.protocol import NOTHING, Directive, Offer, Word
 from kubectl_memdoctor.exit_code import UsageError
@@ -30,7 +29,7 @@ ELSEWHERE = (FILENAME, CONTEXTS, ALL_CONTEXTS)
 """With these, what is looked at is not the one cluster that kubectl is on."""
 
 
-class Question(Struct, frozen=True):
+class Question(NamedTuple):
     """Names that begin with `start` are wanted, without those `taken`; `line` says of which cluster and namespace."""
 
     names: Named
@@ -39,7 +38,7 @@ class Question(Struct, frozen=True):
     taken: Collection[str] = ()
 
 
-class Commands(Struct, frozen=True):
+class Commands(NamedTuple):
     """The commands by name, and each one's page."""
 
     names: tuple[str, ...]

@@ -6,9 +6,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.finding import Diagnosis
 from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.cleaned import cleaned
 
 
 def lines(diagnosis: Diagnosis, layout: Layout) -> Iterator[str]:

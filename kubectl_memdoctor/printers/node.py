@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec import structs
 
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.finding import AnyReport, Diagnosis, Finding
 from kubectl_memdoctor.printers import Layout, page, table
+from kubectl_memdoctor.printers.cleaned import cleaned
 from kubectl_memdoctor.printers.notes import node_lines
 from kubectl_memdoctor.printers.wording import heading
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import (
     LOOKED_WITHOUT,
@@ -32,6 +31,7 @@ from kubectl_memdoctor.finding import (
     clock,
 )
 from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.cleaned import cleaned
 from kubectl_memdoctor.printers.ink import fold, severity_word, strong, table
 from kubectl_memdoctor.printers.notes import log_lines, node_lines
 from kubectl_memdoctor.printers.table import workload_of

@@ -8,10 +8,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from kubectl_memdoctor import quantity
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.duration import human_duration
 from kubectl_memdoctor.finding import Diagnosis, Finding, InvolvedObject, clock
 from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.cleaned import cleaned
 from kubectl_memdoctor.printers.ink import columns, fold, severity_word, strong, table
 
 NONE = "<none>"

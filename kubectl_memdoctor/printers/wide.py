@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubectl_memdoctor.clean import cleaned
 from kubectl_memdoctor.finding import Diagnosis, clock
 from kubectl_memdoctor.printers import Layout
+from kubectl_memdoctor.printers.cleaned import cleaned
 from kubectl_memdoctor.printers.ink import table
 from kubectl_memdoctor.printers.table import row_cells, row_headers, rows
 

@@ -9,7 +9,8 @@ import sys
 from .pages import ROOT
 
 CASE = ROOT / "tests" / "cases" / "container-oom-killed" / "fires-init-container.yaml"
-HEAVY = ("kubernetes", "urllib3", "tabulate", "wcwidth", "yaml")
+OF_RUNS = ("kubernetes", "urllib3", "tabulate", "wcwidth", "yaml")
+HEAVY = (*OF_RUNS, "msgspec", "dataclasses")
 AT_ONCE = (*HEAVY, "shutil", "traceback", "difflib", "subprocess")
 RUNS = {
     "--version": (["--version"], AT_ONCE),
@@ -21,8 +22,8 @@ RUNS = {
     "TAB: a value": (["__complete", "pod", "-o", ""], HEAVY),
     "TAB: a rule": (["__complete", "explain", ""], (*HEAVY, "kubectl_memdoctor.context")),
     "TAB: a file": (["__complete", "logs", ""], HEAVY),
-    "explain": (["explain"], HEAVY),
-    "explain RULE": (["explain", "container-oom-killed"], HEAVY),
+    "explain": (["explain"], OF_RUNS),
+    "explain RULE": (["explain", "container-oom-killed"], OF_RUNS),
     "ns -f": (["ns", "--all", "-f", str(CASE)], ("kubernetes", "urllib3")),
 }
 PROGRAM = """
