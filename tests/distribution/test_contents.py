@@ -38,9 +38,11 @@ def metadata(wheel_files: dict[str, bytes]) -> email.message.Message:
     return email.message_from_bytes(wheel_files[name])
 
 
-def test_the_wheel_is_the_package(wheel_files: dict[str, bytes]) -> None:
+def test_the_wheel_is_the_package_and_its_page_for_man(wheel_files: dict[str, bytes]) -> None:
     program = {name for name in wheel_files if ".dist-info/" not in name}
-    assert program == {name for name in in_git() if name.startswith("kubectl_memdoctor/")}
+    beside = {name for name in program if ".data/" in name}
+    assert program - beside == {name for name in in_git() if name.startswith("kubectl_memdoctor/")}
+    assert {name.partition("/")[2] for name in beside} == {"data/share/man/man1/kubectl-memdoctor.1"}
 
 
 def test_the_wheel_runs_everywhere() -> None:
