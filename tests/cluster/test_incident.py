@@ -60,7 +60,7 @@ def test_all_namespaces_in_one_table(shell: Shell, seeded: Seeded) -> None:
     ran = shell.memdoctor("ns", "--all")
     assert ran.code == 1
     totals, next_step = ran.err.splitlines()
-    assert re.fullmatch(r"\d+ findings \(\d+ critical, \d+ info\) in \d+ pods on \d+ nodes\.", totals)
+    assert re.fullmatch(r"\d+ findings \(\d+ critical(, \d+ warning)?, \d+ info\) in \d+ pods on \d+ nodes\.", totals)
     assert next_step.startswith("For proof and fix: kubectl memdoctor pod ")
     rows = [line.split() for line in ran.out.splitlines()]
     assert rows[0][:3] == ["NAMESPACE", "WORKLOAD", "FINDING"]
