@@ -70,7 +70,8 @@ def run_job(cluster: NodeCluster, shell: Shell, name: str, *arguments: str) -> J
         {"name": "KUBERNETES_SERVICE_PORT", "value": str(server.port)},
     ]
     looks["args"] = list(arguments) or looks["args"]
-    pushes |= {"image": APP, "command": ["cat"], "args": [pushes["args"][-2]] if not arguments else ["/dev/null"]}
+    pushes |= {"image": APP, "imagePullPolicy": "IfNotPresent", "command": ["cat"]}
+    pushes["args"] = ["/dev/null"] if arguments else [pushes["args"][-2]]
     api = cluster.plane.api()
     api.create(job)
     ended = wait_for(api, job, lambda found: found["status"].get("succeeded") or found["status"].get("failed"))
