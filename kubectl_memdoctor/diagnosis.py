@@ -71,13 +71,6 @@ from kubectl_memdoctor.usage_reading import UsageReading
 EVENT_SELECTORS = ("type=Warning", "reason=SandboxChanged", "reason=Killing")
 """What rules read: Warnings, and two Normal events that prove something."""
 
-EVENTS_WANTED: tuple[Callable[[Event], bool], ...] = (
-    lambda event: event.type == "Warning",
-    lambda event: event.reason == "SandboxChanged",
-    lambda event: event.reason == "Killing",
-)
-"""EVENT_SELECTORS, in their order, for events that were asked for in another way."""
-
 FEW_PODS = 5
 """Up to so many named pods, their events are asked for by name rather than for the whole namespace."""
 
@@ -96,8 +89,8 @@ _PASSING = ("Scheduled", "Pulling", "Pulled", "Created", "Started", "AddedInterf
 """Reasons of every pod's first minute, which no rule waits for."""
 
 PODS_OWN_EVENTS = ",".join(("involvedObject.kind=Pod", *(f"reason!={reason}" for reason in _PASSING)))
-"""What may hold an event of EVENTS_WANTED. An API server looks at all its events for each list that it is asked for, so
-one list with too many in it costs it less than one list a reason."""
+"""What holds all that EVENT_SELECTORS pick of pods, and more. An API server looks at all its events for each list that
+it is asked for, so one list with too many in it costs it less than one list a reason."""
 
 FEW_NAMESPACES = 8
 """Up to so many, metrics and events are asked for one after the other rather than for the whole cluster."""
@@ -292,8 +285,17 @@ def own_minimum(minimum_bytes: int | None, measured: tuple[Measurement, ...] | N
 def _event_selectors(selection: Selection) -> tuple[str, ...]:
     names = selection.pod_names()
     if 0 < len(names) <= FEW_PODS:
-        return tuple(f"involvedObject.kind=Pod,involvedObject.name={name}" for name in names)
+        return tuple(map(_events_of_pod, names))
     return EVENT_SELECTORS
+
+
+def _events_of_pod(name: str) -> str:
+    return f"involvedObject.kind=Pod,involvedObject.name={name}"
+
+
+def _tells(event: Event) -> bool:
+    """Whether EVENT_SELECTORS pick it."""
+    return event.type == "Warning" or event.reason in ("SandboxChanged", "Killing")
 
 
 def ask_nodes(
@@ -380,7 +382,6 @@ class Surroundings:
         ]
         self._limit_ranges: list[Asked[list[LimitRange]]] = [reading.objects(LIMIT_RANGES, scope) for scope in scopes]
         self._runtime_classes: Asked[list[RuntimeClass]] = reading.objects(RUNTIME_CLASSES)
-        self._beside_pods: ClusterContext | None = None
         self._now: datetime | None = None
         self.saved: Asked[SavedMinimum] = (
             Asked(lambda: own, None) if own else reading.start(lambda: saved_minimum(reading.source))
@@ -388,16 +389,15 @@ class Surroundings:
 
     def ask_about(self, pods: Sequence[Pod]) -> None:
         """For the events of these pods, and of no others: a cluster has many, and most tell nothing."""
-        names = {f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in pods}
-        namespaces = sorted({pod.metadata.namespace for pod in pods})
+        names = {(pod.metadata.namespace, pod.metadata.name) for pod in pods}
+        namespaces = sorted({namespace for namespace, _ in names})
 
         def is_wanted(event: Event) -> bool:
-            name = f"{_event_namespace(event)}/{event.involved_object.name}"
-            return name in names and any(tells(event) for tells in EVENTS_WANTED)
+            return (_event_namespace(event), event.involved_object.name) in names and _tells(event)
 
         questions: list[tuple[str | None, str]] = [(scope, PODS_OWN_EVENTS) for scope in self._scopes]
         if self._reading.source.parallel and len(pods) <= FEW_KEPT:
-            questions = [(pod.metadata.namespace, _own_events(pod)) for pod in pods]
+            questions = [(namespace, _events_of_pod(name)) for namespace, name in sorted(names)]
         elif self._reading.source.parallel and len(namespaces) <= FEW_NAMESPACES:
             questions = [(namespace, PODS_OWN_EVENTS) for namespace in namespaces]
         self._events += [
@@ -410,17 +410,9 @@ class Surroundings:
         asked: tuple[Asked[Any], ...] = (*self._limit_ranges, self._runtime_classes, self.saved)
         return all(entry.is_here() for entry in asked)
 
-    def beside_pods(
-        self, nodes: Iterable[Node], minimum_bytes: int | None, node_events: Iterable[Event] = ()
-    ) -> ClusterContext:
-        """What is known without having seen any pod, worked out once."""
-        if self._beside_pods is None:
-            events = [*(event for asked in self._events for event in asked.answer()), *node_events]
-            self._beside_pods = self.beside(nodes, minimum_bytes, events)
-        return self._beside_pods
-
     def beside(self, nodes: Iterable[Node], minimum_bytes: int | None, events: Sequence[Event]) -> ClusterContext:
-        """The same with these events. "Now" is what it was when this was asked for the first time."""
+        """What is known without having seen any pod, with these events. "Now" is what it was when this was asked for
+        the first time."""
         limit_ranges: dict[str, list[LimitRange]] = {}
         for limit_range in (entry for asked in self._limit_ranges for entry in asked.answer()):
             limit_ranges.setdefault(limit_range.metadata.namespace, []).append(limit_range)
@@ -448,7 +440,8 @@ class Surroundings:
         node_events: Iterable[Event] = (),
     ) -> ClusterContext:
         """All that surrounds the pods."""
-        beside = self.beside_pods(nodes, minimum_bytes, node_events)
+        events = [*(event for asked in self._events for event in asked.answer()), *node_events]
+        beside = self.beside(nodes, minimum_bytes, events)
         about_owners = [event for events in beside.owner_events.values() for event in events]
         created = (event for event in self._successes(about_owners) if _is_about_owner(event))
         owner_events = _by(_event_namespace, (*about_owners, *created))
@@ -516,16 +509,12 @@ class _BesidePods:
         """Just what the lists of the end hold of it; None where it cannot be had like this."""
         source = self._reading.source
         try:
-            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=_own_events(pod))
-            found = [event for page in pages for event in page.items]
+            pages = source.list(EVENTS, pod.metadata.namespace, field_selector=_events_of_pod(pod.metadata.name))
+            events = [event for page in pages for event in page.items if _tells(event)]
             nodes = [source.get(NODES, None, pod.spec.node_name)] if pod.spec.node_name else []
         except (Unreadable, NotFound):
             return None
-        return [event for is_wanted in EVENTS_WANTED for event in found if is_wanted(event)], nodes
-
-
-def _own_events(pod: Pod) -> str:
-    return f"involvedObject.kind=Pod,involvedObject.name={pod.metadata.name}"
+        return events, nodes
 
 
 class _RoundTwo:
