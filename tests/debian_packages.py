@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from cluster.go_programs import BuildError
 
 INSTALL = "MEMDOCTOR_INSTALL"
@@ -59,3 +60,13 @@ def install(requirements: Iterable[Requirement]) -> None:
         done = subprocess.run(["apt-get", "-qq", *command], env=environ, stdout=STDERR, check=False)
         if done.returncode != 0:
             raise BuildError(f"apt-get {' '.join(command)} failed: see above")
+
+
+def demand(requirements: Sequence[Requirement]) -> None:
+    """Installs what is missing. Where that cannot be, tests are skipped; they fail where MEMDOCTOR_NO_SKIP is set."""
+    reason = obstacle(requirements)
+    if reason and os.environ.get("MEMDOCTOR_NO_SKIP"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    install(requirements)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from debian_packages import Requirement, install, obstacle
+from debian_packages import Requirement, demand
 
 from kubectl_memdoctor.commands import NAMES
 
@@ -55,12 +54,7 @@ SHELLS = {
 
 @pytest.fixture(scope="module")
 def installed() -> None:
-    reason = obstacle(REQUIREMENTS)
-    if reason and os.environ.get("MEMDOCTOR_NO_SKIP"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    install(REQUIREMENTS)
+    demand(REQUIREMENTS)
 
 
 @pytest.fixture(scope="module", params=SHELLS)

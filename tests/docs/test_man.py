@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
 import subprocess
 
 import pytest
-from debian_packages import Requirement, install, obstacle
+from debian_packages import Requirement, demand
 
 from kubectl_memdoctor.commands import NAMES, command
 from kubectl_memdoctor.flags import CONNECTION, EVERY_FLAG, EVERYWHERE
@@ -33,12 +32,7 @@ NO_DATE = 'WARNING: missing date, using "": TH'
 
 @pytest.fixture(scope="module")
 def installed() -> None:
-    reason = obstacle(REQUIREMENTS)
-    if reason and os.environ.get("MEMDOCTOR_NO_SKIP"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-    install(REQUIREMENTS)
+    demand(REQUIREMENTS)
 
 
 def formatted(command: list[str]) -> str:
