@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from krew.manifest import homepage
+
 REPOSITORY = "ghcr.io/kubectl-memdoctor/kubectl-memdoctor"
-SOURCE = "https://github.com/kubectl-memdoctor/kubectl-memdoctor"
 USER = 65532
 """What distroless images call nonroot."""
 PLACE = "opt/kubectl-memdoctor"
@@ -216,7 +217,7 @@ def oci_archive(bundle: Bundle, layer: bytes) -> bytes:
 def _labels(bundle: Bundle) -> dict[str, str]:
     return {
         "org.opencontainers.image.licenses": "Apache-2.0",
-        "org.opencontainers.image.source": SOURCE,
+        "org.opencontainers.image.source": homepage(),
         "org.opencontainers.image.title": "kubectl-memdoctor",
         "org.opencontainers.image.version": bundle.version,
     }
